@@ -1,0 +1,56 @@
+# Each target works as the first command on a fresh clone, and repeats nothing that is already done.
+#
+# PYTHON picks the interpreter (3.11 or newer). Without it an existing .venv is kept as it is, whichever Python it was
+# made with; `make PYTHON=python3.12 env` makes it anew when it was made with another one.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+REQUIREMENTS := requirements.txt requirements/dev.txt
+WORKDIR ?= workdirs/tiny_grpo
+
+.PHONY: help env demo test test-slow pair clean
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' $(MAKEFILE_LIST)
+
+env: $(INSTALLED)  ## make .venv with everything that demo and tests need
+
+demo: env  ## the main job on the shipped pair of models; results in WORKDIR
+	$(RUN) run.py --config=configs/tiny_grpo.py --workdir=$(WORKDIR)
+
+test: env  ## linter, formatter, type checker and tests
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(RUN) -m pytest
+
+test-slow: env  ## the tests that are too slow for every change
+	$(RUN) -m pytest -m slow
+
+pair: env  ## train the shipped pair of models again from nothing
+	$(RUN) -m jaxeap.rl.build_pair
+
+clean:  ## remove the environment, builds and caches; results stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+IDENTITY := import sys; print(sys.base_prefix, sys.version)
+
+ifneq ($(PYTHON),)
+ifneq ($(shell $(PYTHON) -c '$(IDENTITY)'),$(shell $(RUN) -c '$(IDENTITY)' 2>/dev/null))
+.PHONY: $(VENV)/pyvenv.cfg
+endif
+endif
+
+$(VENV)/pyvenv.cfg: INTERPRETER = $(or $(PYTHON),python3)
+$(VENV)/pyvenv.cfg:
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'jaxeap needs Python 3.11 or newer, and "$(INTERPRETER)" is not: try  make PYTHON=python3.12 env' >&2; exit 1; }
+	$(INTERPRETER) -m venv --clear $(VENV)
+
+$(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml $(REQUIREMENTS)
+	$(RUN) -m pip install $(if $(CI),--quiet) --prefer-binary --editable '.[dev]'
+	@touch $@
