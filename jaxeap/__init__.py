@@ -1,0 +1,2 @@
+"""jaxeap: what did RL fine-tuning change inside a language model? Edge attribution patching in JAX."""
+from jaxeap.models.load import load_model

@@ -1,0 +1,86 @@
+"""Grouped-query causal attention, with or without a sliding window, in memory linear in the number of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxeap.models.taps import LayerTaps
+
+QUERY_BLOCK = 512
+"""Queries attended at once: attention probabilities take B * H * QUERY_BLOCK * S floats, never T * S."""
+
+
+def project(
+    x: jax.Array, layer: Mapping[str, jax.Array], taps: LayerTaps | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Queries [B, T, H, K], keys and values [B, T, G, K] of the normalised residual x [B, T, D], taps added."""
+    query = jnp.einsum("btd,dhk->bthk", x, layer["query"])
+    key = jnp.einsum("btd,dgk->btgk", x, layer["key"])
+    value = jnp.einsum("btd,dgk->btgk", x, layer["value"])
+    if taps is not None:
+        query, key, value = query + taps.query, key + taps.key, value + taps.value
+    if "query_bias" in layer:
+        query = query + layer["query_bias"][None, None]
+        key = key + layer["key_bias"][None, None]
+        value = value + layer["value_bias"][None, None]
+    return query, key, value
+
+
+def attend(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    query_positions: jax.Array,
+    key_positions: jax.Array,
+    key_mask: jax.Array,
+    window: jax.Array | None,
+    scale: float,
+) -> jax.Array:
+    """Softmax attention of each query over the keys at or before its position.
+
+    Probabilities are recomputed in the backward pass instead of kept, and long inputs are taken in blocks of queries.
+    Query head h reads key/value head h // (H / G). A query that sees no key (padding) gets a finite, unused value.
+
+    Args:
+      query: [B, T, H, K].
+      key, value: [B, S, G, K].
+      query_positions: [B, T] int32.
+      key_positions: [B, S] int32.
+      key_mask: [B, S] bool, False for keys that are padding.
+      window: int32 scalar, how many positions a query sees, its own included; None for all.
+      scale: multiplies the dot products.
+
+    Returns:
+      [B, T, H, K] in query's dtype.
+    """
+    batch, length, heads, width = query.shape
+    chex.assert_equal_shape((key, value))
+    chex.assert_shape(query_positions, (batch, length))
+    chex.assert_shape((key_positions, key_mask), key.shape[:2])
+    kv_heads = key.shape[2]
+
+    @jax.checkpoint
+    def attend_block(query: jax.Array, query_positions: jax.Array) -> jax.Array:
+        grouped = query.reshape(batch, -1, kv_heads, heads // kv_heads, width)
+        products = jnp.einsum("btgrk,bsgk->bgrts", grouped, key, preferred_element_type=jnp.float32) * scale
+        distance = query_positions[:, :, None] - key_positions[:, None, :]
+        visible = (distance >= 0) & key_mask[:, None, :]
+        if window is not None:
+            visible &= distance < window
+        products = jnp.where(visible[:, None, None], products, jnp.finfo(jnp.float32).min)
+        probabilities = jax.nn.softmax(products, axis=-1).astype(value.dtype)
+        return jnp.einsum("bgrts,bsgk->btgrk", probabilities, value).reshape(query.shape)
+
+    if length <= QUERY_BLOCK:
+        return attend_block(query, query_positions)
+    padding = -length % QUERY_BLOCK
+    query = jnp.pad(query, ((0, 0), (0, padding), (0, 0), (0, 0)))
+    query_positions = jnp.pad(query_positions, ((0, 0), (0, padding)))
+    query_blocks = query.reshape(batch, -1, QUERY_BLOCK, heads, width).swapaxes(0, 1)
+    position_blocks = query_positions.reshape(batch, -1, QUERY_BLOCK).swapaxes(0, 1)
+    blocks = jax.lax.map(lambda block: attend_block(*block), (query_blocks, position_blocks))
+    return blocks.swapaxes(0, 1).reshape(batch, -1, heads, width)[:, :length]

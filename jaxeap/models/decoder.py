@@ -1,0 +1,121 @@
+"""The forward pass: one block, the scan over blocks, and the unembedding, as plain functions of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxeap.models.attention import attend, project
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.mlp import gated_mlp
+from jaxeap.models.norm import rms_norm
+from jaxeap.models.parameters import Weights
+from jaxeap.models.rope import rotate, rotations
+from jaxeap.models.taps import Captures, LayerCaptures, LayerTaps, Taps
+
+Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
+"""(queries, keys, values) -> (head outputs [B, T, H, K], whatever the mixing keeps, such as an updated cache)."""
+
+
+def block(
+    x: jax.Array,
+    layer: Mapping[str, jax.Array],
+    taps: LayerTaps | None,
+    config: ModelConfig,
+    rotation: tuple[jax.Array, jax.Array],
+    mix: Mix,
+) -> tuple[jax.Array, LayerCaptures, Any]:
+    """One layer: attention, then the feed-forward layer, each reading a normed copy of the residual stream.
+
+    Args:
+      x: residual stream [B, T, D].
+      layer: this layer's weights.
+      taps: this layer's taps (no layer axis), or None.
+      config: the decoder's shape.
+      rotation: cosines and sines of `rotations`.
+      mix: how head outputs come from queries, keys and values.
+
+    Returns:
+      The residual stream after the layer; this layer's captures; what `mix` kept.
+    """
+    query, key, value = project(rms_norm(x, layer["attention_norm"], config.norm_epsilon), layer, taps)
+    heads, kept = mix(rotate(query, *rotation), rotate(key, *rotation), value)
+    middle = x + jnp.einsum("bthk,hkd->btd", heads, layer["output"])
+    # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
+    mlp_input = middle if taps is None else middle + taps.mlp
+    mlp = gated_mlp(rms_norm(mlp_input, layer["mlp_norm"], config.norm_epsilon), layer, config.activation)
+    captures = LayerCaptures(heads=heads, mlp=mlp, attention_input=x, mlp_input=mlp_input)
+    return middle + mlp, captures, kept
+
+
+def layer_windows(config: ModelConfig) -> jax.Array | None:
+    """Sliding window of each layer, [L] int32, or None where no layer has one."""
+    if all(window is None for window in config.windows):
+        return None
+    unlimited = np.iinfo(np.int32).max
+    return jnp.array([unlimited if window is None else window for window in config.windows], jnp.int32)
+
+
+def positions_of(mask: jax.Array) -> jax.Array:
+    """Position of each token among the real ones, [B, T] int32, from mask [B, T] bool; padding takes a neighbour's."""
+    return jnp.maximum(jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1, 0)
+
+
+def embed(weights: Weights, tokens: jax.Array) -> jax.Array:
+    """Rows of the embedding, [B, T, D], for tokens [B, T]."""
+    return jnp.take(weights["embedding"], tokens, axis=0)
+
+
+def run_layers(
+    weights: Weights, config: ModelConfig, embedding: jax.Array, mask: jax.Array, taps: Taps | None = None
+) -> tuple[jax.Array, Captures]:
+    """Runs all layers on embedded tokens.
+
+    Args:
+      weights: tree of `parameter_specs(config)`.
+      config: the decoder's shape.
+      embedding: [B, T, D], the output of the source `embed`.
+      mask: [B, T] bool, True for real tokens.
+      taps: added at the destinations, or None.
+
+    Returns:
+      The residual stream that the unembedding reads, [B, T, D], before the final norm, and the captures. What the
+      caller does not use of the captures, XLA does not keep.
+    """
+    chex.assert_shape(embedding, (*mask.shape, config.embed_dim))
+    positions = positions_of(mask)
+    rotation = rotations(config.rope, config.head_dim, positions)
+
+    def step(x: jax.Array, layered: Any) -> tuple[jax.Array, LayerCaptures]:
+        layer, layer_taps, window = layered
+
+        def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
+            scale = config.head_dim**-0.5
+            return attend(query, key, value, positions, positions, mask, window, scale), None
+
+        x, captures, _ = block(x, layer, layer_taps, config, rotation, mix)
+        return x, captures
+
+    layer_taps = None if taps is None else taps.layers
+    x, captured = jax.lax.scan(step, embedding, (weights["layers"], layer_taps, layer_windows(config)))
+    final = x if taps is None else x + taps.final
+    return final, Captures(embedding=embedding, layers=captured, final=final)
+
+
+def unembed(weights: Weights, config: ModelConfig, final: jax.Array) -> jax.Array:
+    """Logits [..., V] float32 of the last residual stream `final` [..., D]."""
+    normed = rms_norm(final, weights["final_norm"], config.norm_epsilon)
+    if config.tied_embeddings:
+        return jnp.einsum("...d,vd->...v", normed, weights["embedding"], preferred_element_type=jnp.float32)
+    return jnp.einsum("...d,dv->...v", normed, weights["unembedding"], preferred_element_type=jnp.float32)
+
+
+def logits(weights: Weights, config: ModelConfig, tokens: jax.Array, mask: jax.Array) -> jax.Array:
+    """Logits [B, T, V] float32 for tokens [B, T] int32 with mask [B, T] bool; not traced for taps or captures."""
+    final, _ = run_layers(weights, config, embed(weights, tokens), mask)
+    return unembed(weights, config, final)

@@ -1,0 +1,42 @@
+"""The families of models that the decoder can be, by Hugging Face `model_type`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.families.family import ConfigReader, Family, TensorRule
+from jaxeap.models.families.llama import LLAMA
+from jaxeap.models.families.mistral import MISTRAL
+from jaxeap.models.families.qwen2 import QWEN2
+
+__all__ = ["FAMILIES", "Family", "TensorRule", "read_model_config"]
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.model_type: family for family in (LLAMA, MISTRAL, QWEN2)})
+
+
+def read_model_config(folder: str | Path) -> ModelConfig:
+    """Reads the decoder's shape from `folder`/config.json.
+
+    Raises:
+      FileNotFoundError: there is no config.json.
+      ValueError: it is not JSON, its model_type is not a known family, or it holds an unknown or unsupported attribute.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; a model folder needs the config.json that Hugging Face writes")
+    try:
+        attributes = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    reader = ConfigReader(attributes, str(path))
+    model_type = reader.require("model_type")
+    if model_type not in FAMILIES:
+        raise reader.unsupported("model_type", model_type, f"supported: {', '.join(sorted(FAMILIES))}")
+    family = FAMILIES[model_type]
+    config = family.read_config(reader)
+    reader.finish(family.ignored)
+    return config

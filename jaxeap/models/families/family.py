@@ -1,0 +1,151 @@
+"""What a family of models is: how its Hugging Face configuration is read, and where each parameter lies in its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import einops
+import numpy as np
+
+from jaxeap.models.config import ModelConfig
+
+INFERENCE_NEUTRAL = frozenset(
+    {
+        "_attn_implementation_autoset",
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "bos_token_id",
+        "dtype",
+        "eos_token_id",
+        "initializer_range",
+        "max_position_embeddings",
+        "model_type",
+        "pad_token_id",
+        "pretraining_tp",
+        "torch_dtype",
+        "transformers_version",
+        "unsloth_version",
+        "use_cache",
+    }
+)
+"""Attributes of any Hugging Face configuration that leave the logits of a forward pass as they are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorRule:
+    """Where one parameter of the decoder lies in a checkpoint.
+
+    Attributes:
+      parameter: path in `parameter_specs`, such as "layers/query".
+      name: tensor name in the checkpoint; `{layer}` stands for the layer's number.
+      layout: einops pattern from the checkpoint's axes to the parameter's (without the layer axis); its letters are
+        those of `axis_sizes`, and the same pattern read backwards writes a checkpoint.
+    """
+
+    parameter: str
+    name: str
+    layout: str
+
+    def tensor_names(self, config: ModelConfig) -> list[str]:
+        """The checkpoint's names: one for each layer, or one."""
+        if "{layer}" in self.name:
+            return [self.name.format(layer=layer) for layer in range(config.num_layers)]
+        return [self.name]
+
+    def tensor_shape(self, config: ModelConfig) -> tuple[int, ...]:
+        """Shape of each of its tensors in the checkpoint."""
+        sizes = axis_sizes(config)
+        groups = re.findall(r"\(([^)]*)\)|(\w+)", self.layout.split("->")[0])
+        return tuple(math.prod(sizes[axis] for axis in (inside or single).split()) for inside, single in groups)
+
+    def to_parameter(self, tensor: np.ndarray, config: ModelConfig) -> np.ndarray:
+        """A checkpoint tensor in the parameter's layout (a view where numpy can)."""
+        letters = set(re.findall(r"\w+", self.layout))
+        sizes = {axis: size for axis, size in axis_sizes(config).items() if axis in letters}
+        return einops.rearrange(tensor, self.layout, **sizes)
+
+
+def axis_sizes(config: ModelConfig) -> dict[str, int]:
+    """What the letters of a layout stand for: vocabulary, D, F, H, G and K."""
+    return {
+        "v": config.vocab_size,
+        "d": config.embed_dim,
+        "f": config.mlp_dim,
+        "h": config.num_heads,
+        "g": config.num_kv_heads,
+        "k": config.head_dim,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One family of models as facts.
+
+    Attributes:
+      model_type: as in config.json.
+      read_config: from the reader of a config.json to the decoder's shape; it takes every attribute that it handles.
+      tensors: the rules for every parameter that a configuration calls for.
+      ignored: attributes that this family may carry and that do not change the forward pass.
+      ignored_tensors: names (with `{layer}`) of tensors that a checkpoint may carry and that are not parameters.
+    """
+
+    model_type: str
+    read_config: Callable[[ConfigReader], ModelConfig]
+    tensors: Callable[[ModelConfig], Iterable[TensorRule]]
+    ignored: frozenset[str] = frozenset()
+    ignored_tensors: frozenset[str] = frozenset()
+
+
+class ConfigReader:
+    """Hands out a config.json attribute by attribute, and knows in the end which ones nobody asked for."""
+
+    def __init__(self, attributes: Mapping[str, Any], origin: str):
+        """Wraps the parsed file `attributes`; `origin` names it in errors."""
+        self._attributes = dict(attributes)
+        self._origin = origin
+        self._taken: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return self._attributes.get(name) is not None
+
+    def require(self, name: str) -> Any:
+        """The attribute; ValueError where it is missing or null."""
+        if name not in self:
+            raise ValueError(f"{self._origin}: attribute {name!r} is missing, and the model cannot be built without it")
+        return self.get(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The attribute, or `default` where it is missing or null."""
+        self._taken.add(name)
+        value = self._attributes.get(name)
+        return default if value is None else value
+
+    def mentions(self, name: str) -> bool:
+        """Whether the file has the attribute at all, be it null."""
+        return name in self._attributes
+
+    def expect(self, name: str, *allowed: Any) -> Any:
+        """The attribute, which must be one of `allowed`; the first of them where it is missing."""
+        value = self.get(name, allowed[0])
+        if value not in allowed:
+            raise self.unsupported(name, value, f"supported: {', '.join(map(repr, allowed))}")
+        return value
+
+    def unsupported(self, name: str, value: Any, remedy: str) -> ValueError:
+        """An error that names this file, the attribute and its value."""
+        return ValueError(f"{self._origin}: {name}={value!r} is not supported ({remedy})")
+
+    def finish(self, ignored: frozenset[str]) -> None:
+        """Refuses attributes that were neither read nor are known to be harmless: ignoring one gives wrong numbers."""
+        unknown = sorted(set(self._attributes) - self._taken - ignored - INFERENCE_NEUTRAL)
+        if unknown:
+            listed = ", ".join(f"{name}={self._attributes[name]!r}" for name in unknown)
+            raise ValueError(
+                f"{self._origin}: unknown attributes {listed}. jaxeap refuses what it does not know, since it may change "
+                "the model's output; remove an attribute only if you know that it does not."
+            )

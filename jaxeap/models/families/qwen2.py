@@ -1,0 +1,34 @@
+"""Qwen2 and Qwen2.5: biases on queries, keys and values; a sliding window on the upper layers where switched on."""
+
+from __future__ import annotations
+
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.families.family import ConfigReader, Family
+from jaxeap.models.families.llama_like import ROTARY_BUFFERS, read_shape, tensor_rules
+
+
+def read_windows(reader: ConfigReader, layers: int) -> tuple[int | None, ...]:
+    """Layers from `max_window_layers` on see `sliding_window` positions, if `use_sliding_window`; `layer_types` rules."""
+    window = reader.get("sliding_window")
+    switched_on = reader.get("use_sliding_window", False)
+    first = reader.get("max_window_layers", 28)
+    slides = [bool(switched_on) and window is not None and layer >= first for layer in range(layers)]
+    kinds = reader.get("layer_types")
+    if kinds is not None:
+        known = {"full_attention": False, "sliding_attention": True}
+        if len(kinds) != layers or not set(kinds) <= set(known):
+            raise reader.unsupported("layer_types", kinds, f"one of {sorted(known)} for each of {layers} layers")
+        slides = [known[kind] for kind in kinds]
+    if any(slides) and (window is None or not switched_on):
+        raise reader.unsupported("layer_types", kinds, "they slide, but use_sliding_window or sliding_window is off")
+    return tuple(window if slide else None for slide in slides)
+
+
+def read_config(reader: ConfigReader) -> ModelConfig:
+    """Reads a `Qwen2Config`."""
+    reader.expect("use_mrope", False)
+    windows = read_windows(reader, reader.require("num_hidden_layers"))
+    return read_shape(reader, windows=windows, qkv_bias=True)
+
+
+QWEN2 = Family("qwen2", read_config, tensor_rules, ignored_tensors=ROTARY_BUFFERS)

@@ -1,0 +1,104 @@
+"""Every parameter of the decoder, declared once: its shape, its logical axes and how it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxeap.models.config import ModelConfig
+
+Weights = Mapping[str, Any]
+"""Nested mapping of arrays with the names of `parameter_specs`: {"embedding": ..., "layers": {"query": ...}, ...}."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter.
+
+    Attributes:
+      shape: its shape; parameters of the layers carry a leading layer axis.
+      axes: a logical name for each axis, which `jaxeap.parallel` maps to mesh axes.
+      init: "normal" (fan-in scaled), "ones" or "zeros".
+      fan_in: how many inputs feed one output, for "normal".
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    init: Literal["normal", "ones", "zeros"] = "normal"
+    fan_in: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != len(self.axes):
+            raise ValueError(f"shape {self.shape} and axes {self.axes} differ in length")
+
+
+def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
+    """Path ("layers/query") -> specification of each parameter that `config` calls for."""
+    vocab, embed, mlp = config.vocab_size, config.embed_dim, config.mlp_dim
+    heads, kv_heads, head = config.num_heads, config.num_kv_heads, config.head_dim
+
+    layer = {
+        "attention_norm": ParameterSpec((embed,), ("embed",), "ones"),
+        "query": ParameterSpec((embed, heads, head), ("embed", "heads", "head"), fan_in=embed),
+        "key": ParameterSpec((embed, kv_heads, head), ("embed", "kv_heads", "head"), fan_in=embed),
+        "value": ParameterSpec((embed, kv_heads, head), ("embed", "kv_heads", "head"), fan_in=embed),
+        "output": ParameterSpec((heads, head, embed), ("heads", "head", "embed"), fan_in=heads * head),
+        "mlp_norm": ParameterSpec((embed,), ("embed",), "ones"),
+        "gate": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
+        "up": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
+        "down": ParameterSpec((mlp, embed), ("mlp", "embed"), fan_in=mlp),
+    }
+    if config.qkv_bias:
+        layer |= {
+            "query_bias": ParameterSpec((heads, head), ("heads", "head"), "zeros"),
+            "key_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
+            "value_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
+        }
+    specs = {"embedding": ParameterSpec((vocab, embed), ("vocab", "embed"), fan_in=embed)}
+    specs |= {
+        f"layers/{name}": dataclasses.replace(spec, shape=(config.num_layers, *spec.shape), axes=("layers", *spec.axes))
+        for name, spec in layer.items()
+    }
+    specs["final_norm"] = ParameterSpec((embed,), ("embed",), "ones")
+    if not config.tied_embeddings:
+        specs["unembedding"] = ParameterSpec((embed, vocab), ("embed", "vocab"), fan_in=embed)
+    return specs
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"layers/query": x} -> {"layers": {"query": x}}."""
+    nested: dict[str, Any] = {}
+    for path, leaf in flat.items():
+        *parents, name = path.split("/")
+        branch = nested
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[name] = leaf
+    return nested
+
+
+def random_weights(config: ModelConfig, key: jax.Array, dtype: jnp.dtype = jnp.float32) -> Weights:
+    """Freshly initialised weights: normal with variance 1 / fan-in, norms one, biases zero.
+
+    Args:
+      config: the decoder's shape.
+      key: PRNG key; each parameter takes a key of its own, derived from its place in the table.
+      dtype: dtype of every array.
+    """
+    flat = {}
+    for index, (path, spec) in enumerate(parameter_specs(config).items()):
+        if spec.init == "normal":
+            draw = jax.random.normal(jax.random.fold_in(key, index), spec.shape, jnp.float32)
+            flat[path] = (draw * spec.fan_in**-0.5).astype(dtype)
+        else:
+            flat[path] = (jnp.ones if spec.init == "ones" else jnp.zeros)(spec.shape, dtype)
+    return nest(flat)
+
+
+def abstract_weights(config: ModelConfig, dtype: jnp.dtype = jnp.float32) -> Weights:
+    """The same tree of `jax.ShapeDtypeStruct`: shapes without memory, for planning and `jax.eval_shape`."""
+    return nest({path: jax.ShapeDtypeStruct(spec.shape, dtype) for path, spec in parameter_specs(config).items()})

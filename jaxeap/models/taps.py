@@ -1,0 +1,91 @@
+"""Taps, where the decoder can be pushed, and captures, what it shows: both compact, one array per kind of node."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxeap.models.config import ModelConfig
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LayerTaps:
+    """Arrays added inside the layers. Stacked over layers as [L, ...]; inside the scan each layer sees its own.
+
+    Attributes:
+      query: [L, B, T, H, K], added to the queries straight after projection (before bias, q/k-norm and RoPE).
+      key: [L, B, T, G, K], added to the keys likewise.
+      value: [L, B, T, G, K], added to the values likewise.
+      mlp: [L, B, T, D], added to the residual that the feed-forward layer reads, before its norm.
+    """
+
+    query: jax.Array
+    key: jax.Array
+    value: jax.Array
+    mlp: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Taps:
+    """What is added at every destination: zero leaves the decoder as it is, and its gradient is the destination's.
+
+    Attributes:
+      layers: taps of the attention and feed-forward layers.
+      final: [B, T, D], added to the residual that the unembedding reads, before the final norm.
+    """
+
+    layers: LayerTaps
+    final: jax.Array
+
+    @classmethod
+    def zeros(cls, config: ModelConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Taps:
+        """Taps that change nothing, for [batch, length] tokens."""
+        layered = (config.num_layers, batch, length)
+        return cls(
+            layers=LayerTaps(
+                query=jnp.zeros((*layered, config.num_heads, config.head_dim), dtype),
+                key=jnp.zeros((*layered, config.num_kv_heads, config.head_dim), dtype),
+                value=jnp.zeros((*layered, config.num_kv_heads, config.head_dim), dtype),
+                mlp=jnp.zeros((*layered, config.embed_dim), dtype),
+            ),
+            final=jnp.zeros((batch, length, config.embed_dim), dtype),
+        )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LayerCaptures:
+    """What the layers leave for attribution, in the model's dtype, stacked over layers.
+
+    Attributes:
+      heads: [L, B, T, H, K], each head's output before the output projection; source `a{l}.h{i}` is that projected.
+      mlp: [L, B, T, D], output of the source `m{l}` as it is added to the residual stream.
+      attention_input: [L, B, T, D], the residual that the queries, keys and values read, before the norm.
+      mlp_input: [L, B, T, D], the residual that the feed-forward layer reads, before the norm.
+    """
+
+    heads: jax.Array
+    mlp: jax.Array
+    attention_input: jax.Array
+    mlp_input: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Captures:
+    """What a forward pass leaves for attribution.
+
+    Attributes:
+      embedding: [B, T, D], output of the source `embed`.
+      layers: captures of the layers.
+      final: [B, T, D], the residual that the unembedding reads, before the final norm.
+    """
+
+    embedding: jax.Array
+    layers: LayerCaptures
+    final: jax.Array
