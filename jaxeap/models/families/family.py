@@ -1,4 +1,4 @@
-"""What a family of models is: how its Hugging Face configuration is read, and where each parameter lies in its files."""
+"""What a family of models is: how its configuration is read, and where each parameter lies in its checkpoints."""
 
 from __future__ import annotations
 
@@ -146,6 +146,6 @@ class ConfigReader:
         if unknown:
             listed = ", ".join(f"{name}={self._attributes[name]!r}" for name in unknown)
             raise ValueError(
-                f"{self._origin}: unknown attributes {listed}. jaxeap refuses what it does not know, since it may change "
-                "the model's output; remove an attribute only if you know that it does not."
+                f"{self._origin}: unknown attributes {listed}. jaxeap refuses what it does not know, since it may "
+                "change the model's output; remove an attribute only if you know that it does not."
             )

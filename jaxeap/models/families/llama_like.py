@@ -1,4 +1,4 @@
-"""What Llama, Mistral and Qwen2 share: pre-norm blocks with RoPE, grouped-query attention and a gated feed-forward layer."""
+"""What Llama, Mistral and Qwen2 share: pre-norm blocks, RoPE, grouped-query attention, a gated feed-forward layer."""
 
 from __future__ import annotations
 
