@@ -32,10 +32,8 @@ def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: st
     family = FAMILIES[config.family]
     rules = {rule.parameter: rule for rule in family.tensors(config)}
     problems = []
-    if set(rules) != set(parameter_specs(config)):
-        problems.append(
-            f"the {config.family} key map and the decoder differ in {set(rules) ^ set(parameter_specs(config))}"
-        )
+    if differing := set(rules) ^ set(parameter_specs(config)):
+        problems.append(f"the {config.family} key map and the decoder differ in {sorted(differing)}")
     wanted: Counter[str] = Counter()
     for rule in rules.values():
         for name in rule.tensor_names(config):

@@ -49,15 +49,16 @@ def load_model(path: str | Path, dtype: str | None = "float32", mesh: jax.shardi
                 if name not in stored:
                     raise ValueError(f"{folder / MANIFEST} lacks parameter {name}; convert the checkpoint again")
                 wanted = target or jnp.dtype(stored[name]["dtype"])
-                abstract = jax.ShapeDtypeStruct(spec.shape, wanted, sharding=sharding_of(spec, mesh))
+                abstract = jax.ShapeDtypeStruct(spec.shape, wanted, sharding=sharding_of(spec.shape, spec.axes, mesh))
                 place = parameter_folder(folder, name)
                 flat[name] = checkpointer.restore(place.absolute(), {"array": abstract})["array"]
     else:
         tensors = list_tensors(folder)
-        for name, rule in account(config, tensors, str(folder)).items():
-            array = read_parameter(rule, config, tensors, target)
-            flat[name] = jax.device_put(array, sharding_of(parameter_specs(config)[name], mesh))
-    return Decoder(config, nest({name: flat[name] for name in parameter_specs(config)}))
+        rules = account(config, tensors, str(folder))
+        for name, spec in parameter_specs(config).items():
+            array = read_parameter(rules[name], config, tensors, target)
+            flat[name] = jax.device_put(array, sharding_of(spec.shape, spec.axes, mesh))
+    return Decoder(config, nest(flat))
 
 
 def parameter_folder(folder: Path, name: str) -> Path:

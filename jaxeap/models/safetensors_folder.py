@@ -42,8 +42,8 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
         remedy = ""
         if list(folder.glob("pytorch_model*.bin")):
             remedy = (
-                "; pytorch_model.bin is a pickle, which jaxeap does not open: load it with transformers and save it again "
-                "with save_pretrained(folder, safe_serialization=True)"
+                "; pytorch_model.bin is a pickle, which jaxeap does not open: load it with transformers and save it "
+                "again with save_pretrained(folder, safe_serialization=True)"
             )
         raise FileNotFoundError(f"{folder} holds neither {SINGLE_FILE} nor {INDEX_FILE}{remedy}")
     if missing := [str(file) for file in files if not file.is_file()]:

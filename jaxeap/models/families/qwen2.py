@@ -8,7 +8,7 @@ from jaxeap.models.families.llama_like import ROTARY_BUFFERS, read_shape, tensor
 
 
 def read_windows(reader: ConfigReader, layers: int) -> tuple[int | None, ...]:
-    """With `use_sliding_window`, layers from `max_window_layers` on see `sliding_window` positions; `layer_types` rules."""
+    """Layers from `max_window_layers` on slide where `use_sliding_window` says so; `layer_types` overrules both."""
     window = reader.get("sliding_window")
     switched_on = reader.get("use_sliding_window", False)
     first = reader.get("max_window_layers", 28)
