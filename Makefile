@@ -51,6 +51,7 @@ $(VENV)/pyvenv.cfg:
 		echo 'jaxeap needs Python 3.11 or newer, and "$(INTERPRETER)" is not: try  make PYTHON=python3.12 env' >&2; exit 1; }
 	$(INTERPRETER) -m venv --clear $(VENV)
 
+# Compiling every module of every package takes half a minute; the few that are imported compile themselves.
 $(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml $(REQUIREMENTS)
-	$(RUN) -m pip install $(if $(CI),--quiet) --prefer-binary --editable '.[dev]'
+	$(RUN) -m pip install $(if $(CI),--quiet) --prefer-binary --no-compile --editable '.[dev]'
 	@touch $@
