@@ -1,0 +1,123 @@
+"""Activation intensity layer by layer: where in the model edges became stronger."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jaxeap.metrics.bootstrap import Interval, check_confidence, percentile_interval, resample_weights
+from jaxeap.metrics.contrast import check_pair
+from jaxeap.metrics.entries import BoolArray, FloatArray
+from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.weighting import weighted_mean
+
+LOGITS = "logits"
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerIntensity:
+    """Intensity of one layer's destinations (or of the logits) in both models, in the units of the scores.
+
+    Intervals are bootstrap percentile intervals over questions, None with a single question. That of the difference is
+    paired; the bands of the two models may overlap where it excludes zero.
+    """
+
+    layer: str
+    edges: int
+    base: float
+    tuned: float
+    difference: float
+    base_interval: Interval | None
+    tuned_interval: Interval | None
+    difference_interval: Interval | None
+
+    def to_json(self) -> dict[str, Any]:
+        content = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "LayerIntensity":
+        fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in content.items()}
+        return cls(**fields)
+
+
+def destination_groups(destinations: Sequence[str]) -> dict[str, npt.NDArray[np.intp]]:
+    """Columns of each layer, "0", "1", ..., and of "logits" last."""
+    layers = [layer_of_node(name) for name in destinations]
+    numbers = sorted({layer for layer in layers if layer is not None})
+    groups = {str(number): np.flatnonzero([layer == number for layer in layers]) for number in numbers}
+    logits = np.flatnonzero([layer is None for layer in layers])
+    return groups | ({LOGITS: logits} if len(logits) else {})
+
+
+def layer_intensity_per_example(
+    scores: npt.NDArray, mask: BoolArray, groups: dict[str, npt.NDArray[np.intp]]
+) -> FloatArray:
+    """Mean |W| over the edges into each group of destinations, for each example: [N, number of groups] float64.
+
+    Over edges always: with structural zeros counted, a later layer would look stronger merely because more sources
+    precede it. Weighted by their edge counts the groups add up to the intensity over edges.
+    """
+    columns = [
+        np.abs(scores[:, :, group][:, mask[:, group]]).mean(axis=1, dtype=np.float64) for group in groups.values()
+    ]
+    return np.stack(columns, axis=1)
+
+
+def layer_intensity(
+    base_scores: npt.NDArray,
+    tuned_scores: npt.NDArray,
+    mask: BoolArray,
+    destinations: Sequence[str],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[LayerIntensity, ...]:
+    """Intensity by layer of the destination, logits apart, over the same resamples as `contrast` with the same seed.
+
+    Args:
+        base_scores, tuned_scores: [N, S, J] float32 or float64.
+        mask: [S, J] bool.
+        destinations: J node names.
+        resamples, seed, confidence: as for `contrast`.
+
+    Raises:
+        ValueError: as `contrast`; when a name cannot be read, or names and mask do not fit.
+    """
+    check_confidence(confidence)
+    check_pair(base_scores, tuned_scores, mask)
+    if len(destinations) != mask.shape[1]:
+        raise ValueError(f"{len(destinations)} destination names for a mask with {mask.shape[1]} columns")
+    groups = destination_groups(destinations)
+    for layer, group in groups.items():
+        if not mask[:, group].any():
+            raise ValueError(f"the mask has no edge into {layer}: it cannot be the mask of these destinations")
+    base = layer_intensity_per_example(base_scores, mask, groups)
+    tuned = layer_intensity_per_example(tuned_scores, mask, groups)
+    blocks = [
+        (weighted_mean(base, weights), weighted_mean(tuned, weights))
+        for weights in resample_weights(len(base), resamples, seed)
+    ]
+    base_resampled, tuned_resampled = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+
+    def interval(values: FloatArray) -> Interval | None:
+        return percentile_interval(values, confidence) if len(base) > 1 else None
+
+    ones = np.ones((1, len(base)))
+    base_values, tuned_values = weighted_mean(base, ones)[0], weighted_mean(tuned, ones)[0]
+    return tuple(
+        LayerIntensity(
+            layer=layer,
+            edges=int(mask[:, group].sum()),
+            base=float(base_values[index]),
+            tuned=float(tuned_values[index]),
+            difference=float(tuned_values[index] - base_values[index]),
+            base_interval=interval(base_resampled[:, index]),
+            tuned_interval=interval(tuned_resampled[:, index]),
+            difference_interval=interval(tuned_resampled[:, index] - base_resampled[:, index]),
+        )
+        for index, (layer, group) in enumerate(groups.items())
+    )

@@ -1,0 +1,60 @@
+"""The choices that the paper's metric definitions leave open."""
+
+import dataclasses
+from typing import Any, Literal, get_args
+
+Entries = Literal["all", "edges"]
+BinRange = Literal["shared", "per_model"]
+KurtosisDefinition = Literal["fisher", "pearson"]
+Correlation = Literal["signed", "absolute"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricOptions:
+    """Choices behind the metrics of arXiv 2509.21044; the defaults match the paper best.
+
+    Attributes:
+        entries: "all" takes every entry of the [S, J] matrix, structural zeros included, as the paper does; "edges"
+            takes the edges of the graph only. Read by intensity, complexity, kurtosis and diversity. The robust
+            companions and the node output entropy look at edges whatever this says (see their docstrings).
+        bins: number of equal-width histogram bins of the information complexity.
+        bin_range: "shared" lets one range, from 0 to the largest |score| of both models, serve both histograms, so
+            that a model with larger scores also fills more bins: complexity then answers to scale and to shape.
+            "per_model" gives each model its own largest |score|: complexity then answers to shape alone.
+        kurtosis: "fisher" is excess kurtosis (0 for a normal distribution), "pearson" is not (3 for a normal one).
+        correlation: inter-sample diversity correlates the "signed" scores, or their "absolute" values.
+
+    Raises:
+        ValueError: when a value is none of those above.
+    """
+
+    entries: Entries = "all"
+    bins: int = 100
+    bin_range: BinRange = "shared"
+    kurtosis: KurtosisDefinition = "fisher"
+    correlation: Correlation = "signed"
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("entries", get_args(Entries)),
+            ("bin_range", get_args(BinRange)),
+            ("kurtosis", get_args(KurtosisDefinition)),
+            ("correlation", get_args(Correlation)),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(f"MetricOptions.{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
+        if isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 2:
+            raise ValueError(f"MetricOptions.bins is {self.bins!r}; give a whole number of at least 2")
+
+    def describe(self) -> str:
+        """One line for tables: the choices in words."""
+        entries = {"all": "all matrix entries, structural zeros included", "edges": "edges only"}[self.entries]
+        bin_range = {"shared": "one range for both models", "per_model": "a range per model"}[self.bin_range]
+        kurtosis = {"fisher": "excess", "pearson": "Pearson"}[self.kurtosis]
+        return (
+            f"{entries}; {self.bins} bins, {bin_range}; {kurtosis} kurtosis; correlation of {self.correlation} scores"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
