@@ -17,7 +17,7 @@ FIRST_PARTY = {"jaxeap", "checkpoint_convert", "configs"}
 
 
 def _requirements(path: Path) -> dict[str, Requirement]:
-    lines = [line.partition(" #")[0].strip() for line in path.read_text().splitlines()]
+    lines = [line.partition(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
     by_name = {canonicalize_name(requirement.name): requirement for requirement in requirements}
     assert len(by_name) == len(requirements), f"{path} names a package twice"
@@ -43,7 +43,7 @@ def _imported_distributions() -> Iterator[tuple[Path, str, bool]]:
     distributions = importlib.metadata.packages_distributions()
     sources = [path for folder in sorted(FIRST_PARTY) for path in sorted((REPOSITORY / folder).rglob("*.py"))]
     for path in [*sources, REPOSITORY / "run.py"]:
-        for module, lazy in _imports(ast.parse(path.read_text())):
+        for module, lazy in _imports(ast.parse(path.read_text(encoding="utf-8"))):
             if module not in sys.stdlib_module_names and module not in FIRST_PARTY:
                 owners = {canonicalize_name(name) for name in distributions.get(module, [module])}
                 required = owners & RUNTIME.keys()
@@ -51,7 +51,7 @@ def _imported_distributions() -> Iterator[tuple[Path, str, bool]]:
 
 
 def test_pyproject_takes_every_version_from_the_requirement_files():
-    pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     assert not {"dependencies", "optional-dependencies"} & pyproject["project"].keys()
     dynamic = pyproject["tool"]["setuptools"]["dynamic"]
     assert dynamic["dependencies"] == {"file": "requirements.txt"}
