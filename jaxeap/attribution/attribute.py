@@ -1,0 +1,109 @@
+"""`attribute`: one call for every method."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.contraction import CHUNK_BYTES, automatic_chunk
+from jaxeap.attribution.graph import EdgeGraph, Level
+from jaxeap.attribution.interventions import Ablation, MeanOver, check_ablation, mean_of_sums, source_sums
+from jaxeap.attribution.methods.eap import EapOptions, eap
+from jaxeap.attribution.result import AttributionResult
+from jaxeap.attribution.settings import Settings
+from jaxeap.attribution.sources import Sources
+from jaxeap.models.model import Decoder
+
+
+class Method(NamedTuple):
+    """A method: its function (scores and loss of a batch) and the dataclass of its own options."""
+
+    function: Callable[..., tuple[jax.Array, jax.Array]]
+    options: type
+
+
+METHODS: Mapping[str, Method] = MappingProxyType({"eap": Method(eap, EapOptions)})
+
+
+def attribute(
+    model: Decoder,
+    batch: Batch,
+    method: str = "eap",
+    level: Level = "block",
+    ablation: Ablation = "zero",
+    reference: Sources | None = None,
+    chunk: int | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+    seed: int = 0,
+    **options: Any,
+) -> AttributionResult:
+    """Scores every edge of the residual graph for every example.
+
+    An example's scores do not depend on the others in the batch (but for ablation "resample", which takes another
+    example by definition), nor on padding or on `chunk` beyond float32 rounding.
+
+    Args:
+      model: the decoder.
+      batch: examples, and which of their tokens the loss counts.
+      method: a key of `METHODS`; docs/attribution.md says what each is and costs.
+      level: "block" or "head".
+      ablation: "zero", "corrupted" (needs `batch.corrupted`), "mean" (needs `reference`) or "resample".
+      reference: mean outputs of the sources, from `mean_sources`.
+      chunk: positions expanded at once; None takes as many as fit into `chunk_bytes`.
+      chunk_bytes: memory for the expanded sources and destinations.
+      seed: of the draw for "resample".
+      **options: the method's own, as in its options dataclass.
+
+    Raises:
+      ValueError: an unknown method, level, ablation or option; a token beyond the vocabulary; a missing reference.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown; use one of {', '.join(METHODS)}")
+    function, options_class = METHODS[method]
+    known = {field.name for field in dataclasses.fields(options_class)}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"method {method!r} has no option {', '.join(unknown)}; it has {sorted(known) or 'none'}")
+    graph = EdgeGraph.for_config(model.config, level)
+    check_ablation(ablation, batch, reference)
+    batch.check_vocabulary(model.config)
+    length = batch.tokens.shape[1]
+    if chunk is None:
+        chunk = automatic_chunk(graph, model.config, batch.size, length, chunk_bytes)
+    settings = Settings(level, ablation, max(1, min(chunk, length)), seed)
+    scores, loss = _run(function, model.weights, model.config, batch, reference, settings, options_class(**options))
+    return AttributionResult(scores, loss, graph, method, ablation)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 5, 6))
+def _run(function: Callable[..., tuple[jax.Array, jax.Array]], *arguments: Any) -> tuple[jax.Array, jax.Array]:
+    return function(*arguments)
+
+
+def mean_sources(model: Decoder, batches: Batch | Iterable[Batch], over: MeanOver = "real_positions") -> Sources:
+    """Mean output of every source over a reference set, for ablation "mean".
+
+    Args:
+      model: the decoder.
+      batches: the reference examples; padding is left out.
+      over: "real_positions" (one mean for all positions) or "each_position" (a mean for each).
+    """
+    if over not in ("real_positions", "each_position"):
+        raise ValueError(f"over={over!r} is unknown; use 'real_positions' or 'each_position'")
+    batches = [batches] if isinstance(batches, Batch) else list(batches)
+    if not batches:
+        raise ValueError("the reference set for mean ablation is empty")
+    for batch in batches:
+        batch.check_vocabulary(model.config)
+    return mean_of_sums(
+        _source_sums(model.weights, model.config, jnp.asarray(b.tokens), jnp.asarray(b.mask), over) for b in batches
+    )
+
+
+_source_sums = functools.partial(jax.jit, static_argnums=(1, 4))(source_sums)

@@ -1,0 +1,135 @@
+"""What a source is replaced by when it is ablated; every method sees an intervention only as delta = ablated - clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.sources import Sources
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.decoder import embed, run_layers
+from jaxeap.models.parameters import Weights
+
+Ablation = Literal["zero", "corrupted", "mean", "resample"]
+MeanOver = Literal["real_positions", "each_position"]
+
+
+def check_ablation(ablation: str, batch: Batch, reference: Sources | None) -> None:
+    """Raises ValueError where the ablation is unknown, or lacks or does not use what the batch and reference give."""
+    if ablation not in get_args(Ablation):
+        raise ValueError(f"ablation {ablation!r} is unknown; use one of {', '.join(get_args(Ablation))}")
+    if ablation == "corrupted" and batch.corrupted is None:
+        raise ValueError("ablation 'corrupted' needs Batch.from_sequences(..., corrupted=...)")
+    if (ablation == "mean") != (reference is not None):
+        raise ValueError("ablation 'mean' needs reference=jaxeap.mean_sources(...), and no other ablation takes one")
+    if ablation == "resample" and batch.size < 2:
+        raise ValueError("ablation 'resample' takes another example of the batch, and there is only one")
+
+
+def run_sources(weights: Weights, config: ModelConfig, tokens: jax.Array, mask: jax.Array) -> Sources:
+    """Outputs of all sources on tokens [B, T]: a forward pass."""
+    _, captures = run_layers(weights, config, embed(weights, tokens), mask)
+    return Sources.of(captures)
+
+
+def ablated_sources(
+    weights: Weights,
+    config: ModelConfig,
+    batch: Batch,
+    clean: Sources,
+    ablation: Ablation,
+    reference: Sources | None,
+    seed: int,
+) -> Sources:
+    """What each source is replaced by.
+
+    - zero: nothing.
+    - corrupted: its output on `batch.corrupted`, position by position.
+    - mean: its mean output over a reference set, [1, 1, D] or [1, T, D] of `mean_sources`.
+    - resample: its output on another example of the batch, each example standing in for exactly one other (a random
+      cyclic order drawn from `seed`); positions beyond the other's end take the other's last.
+    """
+    if ablation == "zero":
+        return jax.tree.map(jnp.zeros_like, clean)
+    if ablation == "corrupted":
+        return run_sources(weights, config, jnp.asarray(batch.corrupted), jnp.asarray(batch.mask))
+    if ablation == "mean":
+        assert reference is not None
+        return jax.tree.map(
+            lambda mean, like: jnp.broadcast_to(_first_positions(mean, like), like.shape).astype(like.dtype),
+            reference,
+            clean,
+        )
+    order = jax.random.permutation(jax.random.key(seed), batch.size)
+    other = jnp.zeros_like(order).at[order].set(jnp.roll(order, 1))
+    last = jnp.sum(jnp.asarray(batch.mask), axis=1, dtype=jnp.int32)[other] - 1
+    positions = jnp.minimum(jnp.arange(batch.tokens.shape[1], dtype=jnp.int32)[None], last[:, None])
+    return Sources(
+        embedding=clean.embedding[other[:, None], positions],
+        heads=clean.heads[:, other[:, None], positions],
+        mlp=clean.mlp[:, other[:, None], positions],
+    )
+
+
+def _first_positions(mean: jax.Array, like: jax.Array) -> jax.Array:
+    """The positions of a per-position mean that `like` has ([.., 1, T', ..] -> [.., 1, T, ..])."""
+    axis = like.ndim - mean.ndim + (1 if like.ndim == 3 else 2)
+    if mean.shape[axis] == 1:
+        return mean
+    if mean.shape[axis] < like.shape[axis]:
+        raise ValueError(
+            f"the per-position mean covers {mean.shape[axis]} positions, the batch has {like.shape[axis]}; "
+            "take a longer reference set, or the mean over 'real_positions'"
+        )
+    return jax.lax.slice_in_dim(mean, 0, like.shape[axis], axis=axis)
+
+
+def differences(ablated: Sources, clean: Sources) -> Sources:
+    """delta = (ablated value) - (clean value), the one definition behind every method."""
+    return jax.tree.map(jnp.subtract, ablated, clean)
+
+
+def source_sums(
+    weights: Weights, config: ModelConfig, tokens: jax.Array, mask: jax.Array, over: MeanOver
+) -> tuple[Sources, jax.Array]:
+    """Sums of the sources over a batch's real positions (all, or each apart), float32, and how many were summed."""
+    real = mask.astype(jnp.float32)
+    axes = (0, 1) if over == "real_positions" else (0,)
+
+    def summed(outputs: jax.Array) -> jax.Array:
+        """[B, T, ...] -> [1, 1 or T, ...]."""
+        weight = real.reshape(real.shape + (1,) * (outputs.ndim - 2))
+        return jnp.sum(jnp.where(weight > 0, outputs.astype(jnp.float32), 0.0), axis=axes, keepdims=True)
+
+    sources = run_sources(weights, config, tokens, mask)
+    sums = Sources(summed(sources.embedding), jax.vmap(summed)(sources.heads), jax.vmap(summed)(sources.mlp))
+    return sums, jnp.sum(real, axis=axes, keepdims=True)
+
+
+def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
+    """Mean output of each source from the sums of several batches, shorter ones padded at their end.
+
+    Returns:
+      embedding [1, T', D], heads [L, 1, T', H, K], mlp [L, 1, T', D], float32; T' is 1 for a mean over all real
+      positions. A position that no example has gets zero.
+    """
+    parts = list(parts)
+    longest = max(counts.shape[1] for _, counts in parts)
+
+    def padded(a: jax.Array, axis: int) -> jax.Array:
+        widths = [(0, 0)] * a.ndim
+        widths[axis] = (0, longest - a.shape[axis])
+        return jnp.pad(a, widths)
+
+    count = jnp.maximum(sum(padded(counts, 1) for _, counts in parts), 1.0)  # [1, T']
+    axes = Sources(embedding=1, heads=2, mlp=2)  # type: ignore[arg-type]
+    total = jax.tree.map(lambda axis, *arrays: sum(padded(a, axis) for a in arrays), axes, *(sums for sums, _ in parts))
+    return Sources(
+        embedding=total.embedding / count[:, :, None],
+        heads=total.heads / count[None, :, :, None, None],
+        mlp=total.mlp / count[None, :, :, None],
+    )

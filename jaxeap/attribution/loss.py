@@ -1,0 +1,52 @@
+"""Truncated self-entropy: how surprised the model is by the counted tokens, one number for each example."""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxeap.attribution.batch import Batch
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.decoder import unembed
+from jaxeap.models.parameters import Weights
+
+TARGET_BLOCK = 256
+"""Counted positions whose logits are held at once; their softmax is recomputed in the backward pass."""
+
+
+def counted_loss(weights: Weights, config: ModelConfig, final: jax.Array, batch: Batch) -> jax.Array:
+    """Mean over an example's counted positions of -log p(token | prefix) (arXiv 2509.21044, truncated self-entropy).
+
+    Only the counted positions are unembedded. The number of one example does not depend on the others.
+
+    Args:
+      weights: the decoder's weights.
+      config: its shape.
+      final: [B, T, D], the last residual stream before the final norm.
+      batch: the targets.
+
+    Returns:
+      [B] float32, in nats.
+    """
+    size, width = batch.targets.shape
+    chex.assert_shape(final, (size, None, config.embed_dim))
+    chex.assert_shape(batch.first, (size,))
+
+    def summed(targets: jax.Array, counted: jax.Array, offset: jax.Array) -> jax.Array:
+        positions = batch.first[:, None] - 1 + offset + jnp.arange(targets.shape[1], dtype=jnp.int32)[None]
+        positions = jnp.minimum(positions, final.shape[1] - 1)
+        read = jnp.take_along_axis(final, positions[:, :, None], axis=1)
+        log_probabilities = jax.nn.log_softmax(unembed(weights, config, read), axis=-1)
+        surprise = -jnp.take_along_axis(log_probabilities, targets[:, :, None], axis=-1)[:, :, 0]
+        return jnp.sum(jnp.where(counted, surprise, 0.0), axis=1)
+
+    targets, counted = jnp.asarray(batch.targets), jnp.asarray(batch.target_mask)
+    if width <= TARGET_BLOCK:
+        total = summed(targets, counted, jnp.int32(0))
+    else:
+        padding = ((0, 0), (0, -width % TARGET_BLOCK))
+        blocks = [jnp.pad(a, padding).reshape(size, -1, TARGET_BLOCK).swapaxes(0, 1) for a in (targets, counted)]
+        offsets = jnp.arange(len(blocks[0]), dtype=jnp.int32) * TARGET_BLOCK
+        total = jnp.sum(jax.lax.map(lambda block: jax.checkpoint(summed)(*block), (*blocks, offsets)), axis=0)
+    return total / jnp.sum(counted, axis=1).astype(jnp.float32)

@@ -1,0 +1,29 @@
+"""What every attribution method gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+
+from jaxeap.attribution.graph import EdgeGraph
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AttributionResult:
+    """Scores of every edge for every example.
+
+    Attributes:
+      scores: [B, S, J] float32, zero where there is no edge. Positive: replacing the source by its ablated value, for
+        that destination alone, raises the loss.
+      loss: [B] float32, each example's mean -log p over its counted tokens, in nats.
+      graph: names the rows and columns.
+      method: which method made the scores.
+      ablation: what sources were replaced by.
+    """
+
+    scores: jax.Array
+    loss: jax.Array
+    graph: EdgeGraph
+    method: str
+    ablation: str

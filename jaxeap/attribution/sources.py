@@ -1,0 +1,54 @@
+"""Outputs of the sources in compact form: heads before the output projection, so that no [.., S, D] array is held."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jaxeap.attribution.graph import Level
+from jaxeap.models.parameters import Weights
+from jaxeap.models.taps import Captures
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What each source adds to the residual stream, or a change of it; linear, so differences keep the form.
+
+    Attributes:
+      embedding: [B, T, D].
+      heads: [L, B, T, H, K], before the output projection.
+      mlp: [L, B, T, D].
+    """
+
+    embedding: jax.Array
+    heads: jax.Array
+    mlp: jax.Array
+
+    @classmethod
+    def of(cls, captures: Captures) -> Sources:
+        """The sources' outputs in a forward pass."""
+        return cls(captures.embedding, captures.layers.heads, captures.layers.mlp)
+
+    def at(self, start: jax.Array, size: int) -> Sources:
+        """Positions start to start + size."""
+        axes = Sources(embedding=1, heads=2, mlp=2)  # type: ignore[arg-type]
+        return jax.tree.map(lambda a, axis: jax.lax.dynamic_slice_in_dim(a, start, size, axis), self, axes)
+
+    def expand(self, weights: Weights, level: Level) -> jax.Array:
+        """Every source as it stands in the residual stream, in the graph's order: [B, S, T, D] float32."""
+        projection = "lbthk,lhkd->lbhtd" if level == "head" else "lbthk,lhkd->lbtd"
+        heads = jnp.einsum(
+            projection,
+            self.heads,
+            weights["layers"]["output"],
+            preferred_element_type=jnp.float32,
+            precision=jax.lax.Precision.HIGHEST,
+        )
+        heads = heads if level == "head" else heads[:, :, None]
+        layers = jnp.concatenate([heads, self.mlp[:, :, None].astype(jnp.float32)], axis=2)
+        num_layers, batch, nodes, length, width = layers.shape
+        in_order = jnp.moveaxis(layers, 0, 1).reshape(batch, num_layers * nodes, length, width)
+        return jnp.concatenate([self.embedding[:, None].astype(jnp.float32), in_order], axis=1)
