@@ -25,7 +25,9 @@ def inverse_frequencies(config: RopeConfig, head_dim: int) -> np.ndarray:
 
 def rotations(config: RopeConfig, head_dim: int, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Cosines and sines for `positions` [B, T] int32; each [B, T, K / 2] float32."""
-    angles = jnp.einsum("bt,f->btf", positions.astype(jnp.float32), inverse_frequencies(config, head_dim))
+    # Elementwise and not an einsum: accelerators round the factors of a matrix product, and positions beyond 256 are
+    # not bfloat16 numbers.
+    angles = positions.astype(jnp.float32)[:, :, None] * inverse_frequencies(config, head_dim)[None, None]
     return jnp.cos(angles), jnp.sin(angles)
 
 
