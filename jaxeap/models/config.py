@@ -63,6 +63,8 @@ class ModelConfig:
             )
         if len(self.windows) != self.num_layers:
             raise ValueError(f"ModelConfig.windows names {len(self.windows)} layers, the model has {self.num_layers}")
+        if any(window is not None and window < 1 for window in self.windows):
+            raise ValueError(f"ModelConfig.windows must be at least 1 (a query sees itself), got {self.windows}")
         if self.head_dim % 2:
             raise ValueError(f"ModelConfig.head_dim must be even for rotary embedding, got {self.head_dim}")
 

@@ -9,7 +9,7 @@ from jaxeap.models.families.llama_like import ROTARY_BUFFERS, read_shape, tensor
 
 def read_windows(reader: ConfigReader, layers: int) -> tuple[int | None, ...]:
     """Layers from `max_window_layers` on slide where `use_sliding_window` says so; `layer_types` overrules both."""
-    window = reader.get("sliding_window")
+    window = reader.get("sliding_window") if reader.mentions("sliding_window") else 4096  # as in transformers
     switched_on = reader.get("use_sliding_window", False)
     first = reader.get("max_window_layers", 28)
     slides = [bool(switched_on) and window is not None and layer >= first for layer in range(layers)]
