@@ -61,7 +61,7 @@ def measures(options: MetricOptions, histogram_upper: float) -> tuple[Measure, .
         Measure("diversity", "Inter-sample diversity", correlations, diversity, fewest_for_interval=3),
         Measure("node_entropy", "Node output entropy", node_entropy_per_example),
         Measure("participation_entropy", "Participation entropy", participation_entropy),
-        Measure("effective_edges", "Effective number of edges", effective_edges),
+        Measure("effective_edges", "Effective edges", effective_edges),
         Measure("tail_index", "Tail index (quantiles)", tail_index_per_example),
     )
 

@@ -1,0 +1,33 @@
+"""How numbers are written in tables and figures."""
+
+UNDEFINED = "–"
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, a plain zero, a dash for None."""
+    return _significant(value, 4, sign="")
+
+
+def signed(value: float | None) -> str:
+    """Three significant digits with a sign, a plain zero, a dash for None."""
+    return _significant(value, 3, sign="+")
+
+
+def percent(value: float | None) -> str:
+    """A signed percentage with a digit after the point (or the first that is not 0), a plain zero, a dash for None."""
+    if value is None:
+        return UNDEFINED
+    if value == 0:
+        return "0%"
+    return f"{100 * value:+,.1f}%" if abs(value) >= 0.0005 else f"{100 * value:+.1g}%"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Both ends as `signed` writes them, a dash for None."""
+    return UNDEFINED if bounds is None else f"[{signed(bounds[0])}, {signed(bounds[1])}]"
+
+
+def _significant(value: float | None, digits: int, sign: str) -> str:
+    if value is None:
+        return UNDEFINED
+    return "0" if value == 0 else f"{value:{sign}#.{digits}g}".removesuffix(".")

@@ -1,0 +1,113 @@
+"""The contrast as a table, in the terminal and in Markdown."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from jaxeap.metrics.contrast import Contrast, MetricContrast
+from jaxeap.report import notation
+from jaxeap.report.files import write_text
+
+Account = Sequence[tuple[str, int, int]]
+"""What each filter of the selection did, in order: its name, how many questions it removed and how many it left."""
+
+
+def contrast_table(contrast: Contrast) -> Table:
+    """One row a metric: base, tuned, difference, relative change, interval; the choices behind them in the caption."""
+    title = f"What changed from base to tuned ({_questions(contrast.examples)})"
+    return _rich_table(title, _contrast_cells(contrast), caption="\n".join(notes(contrast)))
+
+
+def filter_table(account: Account) -> Table:
+    """How many questions each filter removed and left."""
+    return _rich_table("Which questions are compared", _filter_cells(account))
+
+
+def markdown(contrast: Contrast, account: Account = ()) -> str:
+    """Both tables as GitHub-flavoured Markdown; without an account the first alone."""
+    parts = [
+        f"# What changed from base to tuned ({_questions(contrast.examples)})",
+        _markdown_table(_contrast_cells(contrast)),
+        "\n".join(f"- {note}" for note in notes(contrast)),
+    ]
+    if account:
+        parts += ["## Which questions are compared", _markdown_table(_filter_cells(account))]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = ()) -> Path:
+    """Writes `markdown` to `path` (usually table.md)."""
+    return write_text(path, markdown(contrast, account))
+
+
+def notes(contrast: Contrast) -> list[str]:
+    """What a reader must know beside the numbers: the choices made, how the intervals arose, what is left out."""
+    lines = [
+        f"Choices: {contrast.options.describe()}.",
+        f"Intervals of the difference: {contrast.resamples:,} bootstrap resamples of the questions, paired, "
+        f"percentile, seed {contrast.seed}. Entropies in nats.",
+    ]
+    lines += [
+        f"{metric.title}: without {_questions(contrast.examples - metric.examples)} whose scores are all alike."
+        for metric in contrast.metrics
+        if metric.examples < contrast.examples
+    ]
+    if any(notation.UNDEFINED in _metric_cells(metric) for metric in contrast.metrics):
+        lines.append(f"{notation.UNDEFINED}: too few questions for a value or an interval, or a change from zero.")
+    return lines
+
+
+def _contrast_cells(contrast: Contrast) -> list[tuple[str, ...]]:
+    header = ("Metric", "Base", "Tuned", "Difference", "Relative change", f"{100 * contrast.confidence:g}% interval")
+    return [header, *(_metric_cells(metric) for metric in contrast.metrics)]
+
+
+def _metric_cells(metric: MetricContrast) -> tuple[str, ...]:
+    return (
+        metric.title,
+        notation.number(metric.base),
+        notation.number(metric.tuned),
+        notation.signed(metric.difference),
+        notation.percent(metric.relative_change),
+        notation.interval(metric.interval),
+    )
+
+
+def _filter_cells(account: Account) -> list[tuple[str, ...]]:
+    start = [("questions answered by both models", "", f"{account[0][1] + account[0][2]:,}")] if account else []
+    return [("Filter", "Removed", "Left"), *start, *((name, f"{out:,}", f"{left:,}") for name, out, left in account)]
+
+
+def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = None) -> Table:
+    table = Table(
+        title=Text(title), caption=caption and Text(caption), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
+    )  # fmt: skip
+    header, *rows = cells
+    for name in header:
+        # in a narrow terminal intervals break between their ends and names between words; single numbers never break
+        is_name, is_interval = name == header[0], "interval" in name
+        table.add_column(
+            name.replace(" ", "\n"),
+            justify="left" if is_name else "right",
+            no_wrap=not is_name and not is_interval,
+            min_width=13 if is_interval else None,
+            vertical="bottom",
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))  # as Text, for a string would be read as markup
+    return table
+
+
+def _markdown_table(cells: list[tuple[str, ...]]) -> str:
+    header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in cells)
+    rule = [":--", *["--:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
+
+
+def _questions(count: int) -> str:
+    return f"{count:,} question{'' if count == 1 else 's'}"

@@ -1,0 +1,30 @@
+import pytest
+
+from jaxeap.report import notation
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (1.0, "1.000"), (-0.00123456, "-0.001235"), (2066.6, "2067"), (3.2e-9, "3.200e-09"), (None, "–")],
+)
+def test_number(value, text):
+    assert notation.number(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (0.5, "+0.500"), (-12.345, "-12.3"), (123.4, "+123")])
+def test_signed(value, text):
+    assert notation.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0%"), (0.2891, "+28.9%"), (-0.0005, "-0.1%"), (-0.0000211, "-0.002%"), (41.5, "+4,150.0%"), (None, "–")],
+)
+def test_percent(value, text):
+    assert notation.percent(value) == text
+
+
+def test_interval():
+    assert notation.interval((-0.5, 0.25)) == "[-0.500, +0.250]"
+    assert notation.interval((0.0, 0.0)) == "[0, 0]"
+    assert notation.interval(None) == "–"

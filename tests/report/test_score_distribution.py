@@ -1,0 +1,43 @@
+import numpy as np
+
+from jaxeap.report.score_distribution import score_distribution
+from jaxeap.report.style import BASE, TUNED
+
+
+def test_curves_are_the_shares_of_edges(finished):
+    figure = score_distribution(finished.base_scores, finished.tuned_scores, finished.mask)
+    histogram, survival = figure.axes
+    assert histogram.get_xscale() == survival.get_xscale() == survival.get_yscale() == "log"
+    for colour, scores in ((BASE, finished.base_scores), (TUNED, finished.tuned_scores)):
+        magnitudes = np.abs(scores[:, finished.mask]).ravel().astype(np.float64)
+        (curve,) = [line for line in survival.lines if line.get_color() == colour and len(line.get_xdata()) > 2]
+        for x, y in zip(*curve.get_data(), strict=True):
+            np.testing.assert_allclose(y, np.mean(magnitudes >= x), rtol=1e-12)
+        assert curve.get_xdata()[-1] == magnitudes.max()
+        mean_lines = [line for line in histogram.lines if line.get_color() == colour]
+        np.testing.assert_allclose(mean_lines[0].get_xdata(), magnitudes.mean())
+    shares, edges, _ = histogram.patches[0].get_data()
+    base = np.abs(finished.base_scores[:, finished.mask])
+    np.testing.assert_allclose(shares.sum(), np.mean((base >= edges[0]) & (base <= edges[-1])), rtol=1e-12)
+    assert shares.sum() > 0.99
+
+
+def test_zeros_are_counted_in_words(finished):
+    base = finished.base_scores.copy()
+    base[:, 0, 0] = 0
+    figure = score_distribution(base, finished.tuned_scores, finished.mask)
+    first, second = (text.get_text() for text in figure.axes[1].get_legend().get_texts())
+    assert f"12 of {12 * finished.mask.sum()} are exactly 0" in first and "exactly 0" not in second
+
+
+def test_one_silent_model_and_two(finished):
+    silent = np.zeros_like(finished.base_scores)
+    figure = score_distribution(silent, finished.tuned_scores, finished.mask)
+    figure.draw_without_rendering()
+    figure = score_distribution(silent, silent, finished.mask)
+    figure.draw_without_rendering()
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["every score is 0"] * 2
+
+
+def test_a_single_edge_can_be_drawn():
+    score_distribution(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), bool)).draw_without_rendering()
