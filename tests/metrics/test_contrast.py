@@ -90,6 +90,13 @@ def test_exchanging_the_models_turns_the_sign(graph, scores, tuned_scores):
         np.testing.assert_allclose(a.interval, (-b.interval[1], -b.interval[0]), rtol=1e-12)
 
 
+def test_relative_change_has_the_sign_of_the_difference_where_base_is_negative():
+    values = np.linspace(-1, 1, 40)[None, None].repeat(2, axis=0)  # flatter than a normal distribution
+    kurtosis = contrast(values, values**3, np.ones((1, 40), bool), resamples=5)["kurtosis"]
+    assert kurtosis.base < 0 < kurtosis.difference
+    np.testing.assert_allclose(kurtosis.relative_change, kurtosis.difference / -kurtosis.base, rtol=1e-12)
+
+
 def test_the_histogram_range_decides_whether_complexity_sees_scale(graph, scores):
     shared = contrast(scores, 2 * scores, graph.mask, resamples=200)
     own = contrast(scores, 2 * scores, graph.mask, MetricOptions(bin_range="per_model"), resamples=200)
