@@ -12,7 +12,7 @@ import numpy as np
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import FAMILIES, TensorRule
 from jaxeap.models.parameters import parameter_specs
-from jaxeap.models.safetensors_folder import StoredTensor, read_tensor
+from jaxeap.models.safetensors_folder import NUMPY_DTYPES, StoredTensor, read_tensor, same_values
 
 
 def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: str) -> dict[str, TensorRule]:
@@ -27,11 +27,13 @@ def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: st
       Path of each parameter -> its rule.
 
     Raises:
-      ValueError: with every missing, unmapped, doubly mapped and wrongly shaped tensor in one message.
+      ValueError: with every missing, unmapped, doubly mapped, wrongly shaped and wrongly typed tensor in one message.
     """
     family = FAMILIES[config.family]
-    rules = {rule.parameter: rule for rule in family.tensors(config)}
-    problems = []
+    listed = list(family.tensors(config))
+    rules = {rule.parameter: rule for rule in listed}
+    filled = Counter(rule.parameter for rule in listed)
+    problems = [f"filled twice: {parameter}" for parameter, count in filled.items() if count > 1]
     if differing := set(rules) ^ set(parameter_specs(config)):
         problems.append(f"the {config.family} key map and the decoder differ in {sorted(differing)}")
     wanted: Counter[str] = Counter()
@@ -42,10 +44,23 @@ def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: st
                 problems.append(f"missing: {name} (for {rule.parameter})")
             elif tensors[name].shape != rule.tensor_shape(config):
                 problems.append(f"wrong shape: {name} is {tensors[name].shape}, needs {rule.tensor_shape(config)}")
+            elif tensors[name].dtype not in NUMPY_DTYPES:
+                problems.append(
+                    f"wrong dtype: {name} is {tensors[name].dtype}, must be one of {', '.join(NUMPY_DTYPES)}; "
+                    "quantised weights must be dequantised first"
+                )
     problems += [f"mapped twice: {name}" for name, count in wanted.items() if count > 1]
     ignored = [re.escape(name).replace(r"\{layer\}", r"\d+") for name in family.ignored_tensors]
     if config.tied_embeddings:
-        ignored.append(re.escape("lm_head.weight"))  # transformers overwrites it with the embedding too
+        # Older files store the shared matrix twice. Where the two differ, transformers believes them and not the
+        # configuration, so that is no model to load as tied.
+        unembedding, embedding = tensors.get("lm_head.weight"), tensors.get(rules["embedding"].name)
+        ignored.append(re.escape("lm_head.weight"))
+        if unembedding and embedding and not same_values(unembedding, embedding):
+            problems.append(
+                f"contradiction: {unembedding.name} differs from {embedding.name} although tie_word_embeddings is "
+                "true; set it to false in config.json"
+            )
     problems += [
         f"unmapped: {name} {tensors[name].shape}"
         for name in sorted(set(tensors) - set(wanted))
@@ -66,14 +81,27 @@ def read_parameter(
       config: the decoder's shape.
       tensors: the checkpoint's tensors.
       dtype: of the result; None keeps the stored one.
+
+    Raises:
+      ValueError: the stored one is to be kept and differs between layers.
     """
     names = rule.tensor_names(config)
     shape = parameter_specs(config)[rule.parameter].shape
-    stacked: np.ndarray | None = None
+    stacked = np.empty(shape, stored_dtype(rule, config, tensors) if dtype is None else dtype)
     for index, name in enumerate(names):
-        tensor = rule.to_parameter(read_tensor(name, tensors[name]), config)
-        if stacked is None:
-            stacked = np.empty(shape, tensor.dtype if dtype is None else dtype)
+        tensor = rule.to_parameter(read_tensor(tensors[name]), config)
         (stacked[index] if "{layer}" in rule.name else stacked)[...] = tensor
-    assert stacked is not None
     return stacked
+
+
+def stored_dtype(rule: TensorRule, config: ModelConfig, tensors: Mapping[str, StoredTensor]) -> np.dtype:
+    """The one dtype in which all of a parameter's tensors are stored.
+
+    Raises:
+      ValueError: they are stored in several.
+    """
+    first, *others = {tensors[name].dtype: name for name in rule.tensor_names(config)}.items()
+    if others:
+        listed = ", ".join(f"{name} is {dtype}" for dtype, name in (first, *others))
+        raise ValueError(f"{rule.parameter} is stored in several dtypes ({listed}); name the dtype that you want")
+    return np.dtype(NUMPY_DTYPES[first[0]])

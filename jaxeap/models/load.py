@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import read_model_config
 from jaxeap.models.key_map import account, read_parameter
+from jaxeap.models.manifest import MANIFEST, PARAMETERS, parameter_folder, read_manifest
 from jaxeap.models.model import Decoder
-from jaxeap.models.parameters import nest, parameter_specs
+from jaxeap.models.parameters import nest, parameter_dtype, parameter_specs
 from jaxeap.models.safetensors_folder import list_tensors
 from jaxeap.parallel.sharding import sharding_of
-
-MANIFEST = "jaxeap_checkpoint.json"
-"""Marks a converted checkpoint. It is written last: a folder that has it is whole."""
 
 
 def load_model(path: str | Path, dtype: str | None = "float32", mesh: jax.sharding.Mesh | None = None) -> Decoder:
@@ -39,28 +36,47 @@ def load_model(path: str | Path, dtype: str | None = "float32", mesh: jax.shardi
     folder = Path(path)
     if not folder.is_dir():
         raise FileNotFoundError(f"model folder {folder} does not exist")
+    target = None if dtype is None else parameter_dtype(dtype)
+    whole = (folder / MANIFEST).is_file()
+    if not whole and (folder / PARAMETERS).is_dir():
+        raise ValueError(f"{folder} is what an interrupted conversion left, without {MANIFEST}; convert again")
     config = read_model_config(folder)
-    target = None if dtype is None else jnp.dtype(dtype)
-    flat: dict[str, Any] = {}
-    if (folder / MANIFEST).is_file():
-        stored = json.loads((folder / MANIFEST).read_text())["parameters"]
-        with ocp.StandardCheckpointer() as checkpointer:
-            for name, spec in parameter_specs(config).items():
-                if name not in stored:
-                    raise ValueError(f"{folder / MANIFEST} lacks parameter {name}; convert the checkpoint again")
-                wanted = target or jnp.dtype(stored[name]["dtype"])
-                abstract = jax.ShapeDtypeStruct(spec.shape, wanted, sharding=sharding_of(spec.shape, spec.axes, mesh))
-                place = parameter_folder(folder, name)
-                flat[name] = checkpointer.restore(place.absolute(), {"array": abstract})["array"]
-    else:
-        tensors = list_tensors(folder)
-        rules = account(config, tensors, str(folder))
-        for name, spec in parameter_specs(config).items():
-            array = read_parameter(rules[name], config, tensors, target)
-            flat[name] = jax.device_put(array, sharding_of(spec.shape, spec.axes, mesh))
-    return Decoder(config, nest(flat))
+    read = _read_converted if whole else _read_safetensors
+    return Decoder(config, nest(read(folder, config, target, mesh)))
 
 
-def parameter_folder(folder: Path, name: str) -> Path:
-    """Where a converted checkpoint keeps the parameter with path `name`."""
-    return folder / "parameters" / name.replace("/", ".")
+def _read_safetensors(
+    folder: Path, config: ModelConfig, dtype: np.dtype | None, mesh: jax.sharding.Mesh | None
+) -> dict[str, jax.Array]:
+    tensors = list_tensors(folder)
+    rules = account(config, tensors, str(folder))
+    flat = {}
+    for name, spec in parameter_specs(config).items():
+        array = read_parameter(rules[name], config, tensors, dtype)
+        flat[name] = jax.device_put(array, sharding_of(spec.shape, spec.axes, mesh))
+    return flat
+
+
+def _read_converted(
+    folder: Path, config: ModelConfig, dtype: np.dtype | None, mesh: jax.sharding.Mesh | None
+) -> dict[str, jax.Array]:
+    entries, specs = read_manifest(folder), parameter_specs(config)
+    held = {name: entry.shape for name, entry in entries.items()}
+    wanted = {name: spec.shape for name, spec in specs.items()}
+    if held != wanted:
+        differing = sorted(name for name in held | wanted if held.get(name) != wanted.get(name))
+        listed = ", ".join(f"{name} (stored: {held.get(name)}, needed: {wanted.get(name)})" for name in differing)
+        raise ValueError(f"{folder / MANIFEST} and config.json beside it disagree: {listed}; convert again")
+    flat = {}
+    with ocp.StandardCheckpointer() as checkpointer:
+        for name, spec in specs.items():
+            abstract = jax.ShapeDtypeStruct(
+                spec.shape,
+                parameter_dtype(entries[name].dtype) if dtype is None else dtype,
+                sharding=sharding_of(spec.shape, spec.axes, mesh),
+            )
+            place = parameter_folder(folder, name).absolute()
+            if not place.is_dir():
+                raise FileNotFoundError(f"{place} is missing, although {MANIFEST} lists it; convert again")
+            flat[name] = checkpointer.restore(place, {"array": abstract})["array"]
+    return flat

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxeap.models.config import ModelConfig
 
@@ -67,6 +68,21 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
     if not config.tied_embeddings:
         specs["unembedding"] = ParameterSpec((embed, vocab), ("embed", "vocab"), fan_in=embed)
     return specs
+
+
+def parameter_dtype(dtype: Any) -> np.dtype:
+    """The dtype that parameters are asked to have.
+
+    Raises:
+      ValueError: it is not one that the decoder runs in.
+    """
+    allowed = tuple(map(jnp.dtype, ("float32", "bfloat16", "float16")))
+    try:
+        if (parsed := jnp.dtype(dtype)) in allowed:
+            return parsed
+    except TypeError:
+        pass
+    raise ValueError(f"dtype {dtype!r} is not one of {', '.join(map(str, allowed))}")
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:

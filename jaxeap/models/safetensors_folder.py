@@ -6,18 +6,24 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+NUMPY_DTYPES: Mapping[str, Any] = MappingProxyType({"F32": np.float32, "BF16": jnp.bfloat16, "F16": np.float16})
+"""The stored dtypes that a decoder can be made of, as safetensors names them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """Where one tensor lies: the file, its shape, and its dtype as safetensors writes it ("F32", "BF16", ...)."""
+    """Where one tensor lies: its name, file and shape, and its dtype as safetensors writes it ("F32", "BF16", ...)."""
 
+    name: str
     file: Path
     shape: tuple[int, ...]
     dtype: str
@@ -28,16 +34,17 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
 
     Raises:
       FileNotFoundError: there are no safetensors, or the index names a file that is missing.
-      ValueError: a file is truncated or corrupt, holds a tensor twice, or does not hold what the index says; all such
-        findings are in one message.
+      ValueError: the index is no index; or a file is truncated or corrupt, holds a tensor that another one holds too,
+        or does not hold what the index says, with all such findings in one message.
     """
     folder = Path(folder)
     index_path, single = folder / INDEX_FILE, folder / SINGLE_FILE
-    if index_path.is_file():
-        indexed: Mapping[str, str] = json.loads(index_path.read_text())["weight_map"]
+    indexed: Mapping[str, str] = {}
+    if single.is_file():  # transformers looks for it first, too, where both are there
+        files = [single]
+    elif index_path.is_file():
+        indexed = _read_index(index_path)
         files = sorted({folder / Path(name).name for name in indexed.values()})
-    elif single.is_file():
-        indexed, files = {}, [single]
     else:
         remedy = ""
         if list(folder.glob("pytorch_model*.bin")):
@@ -58,18 +65,47 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
                     stored = opened.get_slice(name)
                     if name in tensors:
                         problems.append(f"{name} lies in both {tensors[name].file.name} and {file.name}")
-                    tensors[name] = StoredTensor(file, tuple(stored.get_shape()), stored.get_dtype())
+                    tensors[name] = StoredTensor(name, file, tuple(stored.get_shape()), stored.get_dtype())
         except SafetensorError as error:
             problems.append(f"{file} is truncated or corrupt ({error}); download it again")
-    for name, file_name in indexed.items():
-        if not problems and (name not in tensors or tensors[name].file.name != Path(file_name).name):
-            problems.append(f"{INDEX_FILE} says that {name} lies in {file_name}, and it does not")
+    if not problems:
+        problems = [
+            f"{INDEX_FILE} says that {name} lies in {file_name}, and it does not"
+            for name, file_name in indexed.items()
+            if name not in tensors or tensors[name].file.name != Path(file_name).name
+        ]
     if problems:
         raise ValueError(f"{folder}: " + "; ".join(problems))
     return tensors
 
 
-def read_tensor(name: str, stored: StoredTensor) -> np.ndarray:
-    """One tensor in its stored dtype (bfloat16 as `ml_dtypes.bfloat16`)."""
+def read_tensor(stored: StoredTensor) -> np.ndarray:
+    """The tensor in its stored dtype (bfloat16 as `ml_dtypes.bfloat16`)."""
     with safe_open(stored.file, framework="np") as opened:
-        return opened.get_tensor(name)
+        return opened.get_tensor(stored.name)
+
+
+def same_values(one: StoredTensor, other: StoredTensor, rows: int = 4096) -> bool:
+    """Whether two matrices are stored in one shape and dtype and agree in every entry; reads `rows` at a time."""
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    with safe_open(one.file, framework="np") as one_file, safe_open(other.file, framework="np") as other_file:
+        one_slice, other_slice = one_file.get_slice(one.name), other_file.get_slice(other.name)
+        return all(
+            np.array_equal(one_slice[start:stop], other_slice[start:stop])
+            for start in range(0, one.shape[0], rows)
+            for stop in (min(start + rows, one.shape[0]),)
+        )
+
+
+def _read_index(path: Path) -> Mapping[str, str]:
+    """Tensor name -> file name."""
+    try:
+        index = json.loads(path.read_text())["weight_map"]
+        if not all(isinstance(name, str) for name in index.values()):
+            raise TypeError("weight_map must map names of tensors to names of files")
+    except (AttributeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not an index of safetensors ({type(error).__name__}: {error}); download it again"
+        ) from error
+    return index
