@@ -32,6 +32,8 @@ def read_model_config(folder: str | Path) -> ModelConfig:
         attributes = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(attributes, dict):
+        raise ValueError(f"{path} must hold a JSON object, as Hugging Face writes it, and holds {attributes!r}")
     reader = ConfigReader(attributes, str(path))
     model_type = reader.require("model_type")
     if model_type not in FAMILIES:
