@@ -77,13 +77,8 @@ def attribute(
     if chunk is None:
         chunk = automatic_chunk(graph, model.config, batch.size, length, chunk_bytes)
     settings = Settings(level, ablation, max(1, min(chunk, length)), seed)
-    scores, loss = _run(function, model.weights, model.config, batch, reference, settings, options_class(**options))
+    scores, loss = function(model.weights, model.config, batch, reference, settings, options_class(**options))
     return AttributionResult(scores, loss, graph, method, ablation)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 2, 5, 6))
-def _run(function: Callable[..., tuple[jax.Array, jax.Array]], *arguments: Any) -> tuple[jax.Array, jax.Array]:
-    return function(*arguments)
 
 
 def mean_sources(model: Decoder, batches: Batch | Iterable[Batch], over: MeanOver = "real_positions") -> Sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import chex
@@ -13,9 +14,10 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
+from jaxeap.models.propagation import GRADIENT, Propagation
 
-CHUNK_BYTES = 256 * 2**20
-"""Default budget for both sides of one chunk."""
+CHUNK_BYTES = 16 * 2**20
+"""Default budget for both sides of one chunk: large enough for full-speed matrix products, small beside the trace."""
 
 LAYER_GROUPS = 4
 """Into how many groups of layers the matrix is cut so that the half that is no edge is mostly left out."""
@@ -46,7 +48,7 @@ def layer_group_bounds(graph: EdgeGraph, groups: int = LAYER_GROUPS) -> list[tup
     num_layers = graph.destination_nodes[-1].layer
     edges = sorted({round(num_layers * group / groups) for group in range(groups + 1)})
     bounds = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         last_of_all = last == num_layers
         begin = next(j for j, node in enumerate(graph.destination_nodes) if node.layer == first)
         end = next(j for j, node in enumerate(graph.destination_nodes) if node.layer == last) + last_of_all
@@ -62,6 +64,7 @@ def contract(
     deltas: Sources,
     destinations: Destinations,
     chunk: int,
+    propagation: Propagation = GRADIENT,
 ) -> jax.Array:
     """Scores of all edges: score[b, s, j] = sum over t, d of delta_s[b, t, d] * g_j[b, t, d].
 
@@ -74,6 +77,7 @@ def contract(
       deltas: (ablated value) - (value) of every source.
       destinations: gradients at every destination; exactly zero at padding, which therefore adds nothing.
       chunk: positions a chunk.
+      propagation: rules of the backward pass that made the gradients.
 
     Returns:
       [B, S, J] float32, zero where there is no edge.
@@ -86,7 +90,7 @@ def contract(
         begin = jnp.minimum(start, length - chunk)
         fresh = begin + jnp.arange(chunk, dtype=jnp.int32) >= start
         left = deltas.at(begin, chunk).expand(weights, graph.level)
-        right = destinations.at(begin, chunk).expand(weights, config, graph.level)
+        right = destinations.at(begin, chunk).expand(weights, config, graph.level, propagation)
         if length % chunk:
             left = jnp.where(fresh[None, None, :, None], left, 0.0)
         parts = [edge_dots(left[:, :upto], right[:, first:last]) for upto, first, last in bounds]

@@ -13,6 +13,7 @@ from jaxeap.attribution.trace import Trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import rms_norm
 from jaxeap.models.parameters import Weights
+from jaxeap.models.propagation import GRADIENT, Propagation
 
 
 @jax.tree_util.register_dataclass
@@ -49,7 +50,9 @@ class Destinations:
         axes = dataclasses.replace(jax.tree.map(lambda _: 2, self), final=1)
         return jax.tree.map(lambda a, axis: jax.lax.dynamic_slice_in_dim(a, start, size, axis), self, axes)
 
-    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
+    def expand(
+        self, weights: Weights, config: ModelConfig, level: Level, propagation: Propagation = GRADIENT
+    ) -> jax.Array:
         """Gradient at every destination's residual input, in the graph's order: [B, J, T, D] float32.
 
         Queries, keys and values are pulled back through their projection and through the norm that they share, each
@@ -78,7 +81,9 @@ class Destinations:
 
         def through_norm(gradients: jax.Array, x: jax.Array, scale: jax.Array) -> jax.Array:
             """[B, N, T, D] behind the norm -> before it, at residual x [B, T, D]."""
-            norm = partial(rms_norm, scale=scale.astype(jnp.float32), epsilon=config.norm_epsilon)
+            norm = partial(
+                rms_norm, scale=scale.astype(jnp.float32), epsilon=config.norm_epsilon, propagation=propagation
+            )
             _, pull_back = jax.vjp(norm, x.astype(jnp.float32))
             return jax.vmap(lambda gradient: pull_back(gradient)[0], in_axes=1, out_axes=1)(gradients)
 

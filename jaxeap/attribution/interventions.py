@@ -1,4 +1,4 @@
-"""What a source is replaced by when it is ablated; every method sees an intervention only as delta = ablated - clean."""
+"""What an ablated source is replaced by; every method sees an intervention only as delta = ablated - clean."""
 
 from __future__ import annotations
 

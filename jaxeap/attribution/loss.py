@@ -10,12 +10,15 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import unembed
 from jaxeap.models.parameters import Weights
+from jaxeap.models.propagation import GRADIENT, Propagation
 
 TARGET_BLOCK = 256
 """Counted positions whose logits are held at once; their softmax is recomputed in the backward pass."""
 
 
-def counted_loss(weights: Weights, config: ModelConfig, final: jax.Array, batch: Batch) -> jax.Array:
+def counted_loss(
+    weights: Weights, config: ModelConfig, final: jax.Array, batch: Batch, propagation: Propagation = GRADIENT
+) -> jax.Array:
     """Mean over an example's counted positions of -log p(token | prefix) (arXiv 2509.21044, truncated self-entropy).
 
     Only the counted positions are unembedded. The number of one example does not depend on the others.
@@ -25,6 +28,7 @@ def counted_loss(weights: Weights, config: ModelConfig, final: jax.Array, batch:
       config: its shape.
       final: [B, T, D], the last residual stream before the final norm.
       batch: the targets.
+      propagation: rules of the backward pass.
 
     Returns:
       [B] float32, in nats.
@@ -37,7 +41,7 @@ def counted_loss(weights: Weights, config: ModelConfig, final: jax.Array, batch:
         positions = batch.first[:, None] - 1 + offset + jnp.arange(targets.shape[1], dtype=jnp.int32)[None]
         positions = jnp.minimum(positions, final.shape[1] - 1)
         read = jnp.take_along_axis(final, positions[:, :, None], axis=1)
-        log_probabilities = jax.nn.log_softmax(unembed(weights, config, read), axis=-1)
+        log_probabilities = jax.nn.log_softmax(unembed(weights, config, read, propagation), axis=-1)
         surprise = -jnp.take_along_axis(log_probabilities, targets[:, :, None], axis=-1)[:, :, 0]
         return jnp.sum(jnp.where(counted, surprise, 0.0), axis=1)
 

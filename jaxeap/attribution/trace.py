@@ -13,7 +13,8 @@ from jaxeap.attribution.loss import counted_loss
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.parameters import Weights
-from jaxeap.models.taps import Captures, Taps
+from jaxeap.models.propagation import GRADIENT, Propagation
+from jaxeap.models.taps import Captures, LayerOverrides, Taps
 
 
 @jax.tree_util.register_dataclass
@@ -32,7 +33,14 @@ class Trace:
     loss: jax.Array
 
 
-def run_trace(weights: Weights, config: ModelConfig, batch: Batch, embedding: jax.Array | None = None) -> Trace:
+def run_trace(
+    weights: Weights,
+    config: ModelConfig,
+    batch: Batch,
+    embedding: jax.Array | None = None,
+    overrides: LayerOverrides | None = None,
+    propagation: Propagation = GRADIENT,
+) -> Trace:
     """Runs a batch forward and backward, without any gradient by a weight.
 
     The losses of the examples are summed, not averaged, so the gradients of one do not depend on how many there are.
@@ -42,14 +50,16 @@ def run_trace(weights: Weights, config: ModelConfig, batch: Batch, embedding: ja
       config: its shape.
       batch: tokens and targets.
       embedding: [B, T, D], run instead of the tokens' embedding (as on a path of integrated gradients).
+      overrides: layers' outputs held at given values, or None.
+      propagation: rules of the backward pass.
     """
     size, length = batch.tokens.shape
     embedding = embed(weights, jnp.asarray(batch.tokens)) if embedding is None else embedding
     mask = jnp.asarray(batch.mask)
 
     def summed_loss(taps: Taps) -> tuple[jax.Array, tuple[Captures, jax.Array]]:
-        final, captures = run_layers(weights, config, embedding, mask, taps)
-        loss = counted_loss(weights, config, final, batch)
+        final, captures = run_layers(weights, config, embedding, mask, taps, overrides, propagation)
+        loss = counted_loss(weights, config, final, batch, propagation)
         return jnp.sum(loss), (captures, loss)
 
     zeros = Taps.zeros(config, size, length, embedding.dtype)

@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
 from jaxeap.models.taps import LayerTaps
 
 QUERY_BLOCK = 512
@@ -39,6 +40,7 @@ def attend(
     key_mask: jax.Array,
     window: jax.Array | None,
     scale: float,
+    propagation: Propagation = GRADIENT,
 ) -> jax.Array:
     """Softmax attention of each query over the keys at or before its position.
 
@@ -53,6 +55,7 @@ def attend(
       key_mask: [B, S] bool, False for keys that are padding.
       window: int32 scalar, how many positions a query sees, its own included; None for all.
       scale: multiplies the dot products.
+      propagation: rules of the backward pass.
 
     Returns:
       [B, T, H, K] in query's dtype.
@@ -72,8 +75,8 @@ def attend(
         if window is not None:
             visible &= distance < window
         products = jnp.where(visible[:, None, None], products, jnp.finfo(jnp.float32).min)
-        probabilities = jax.nn.softmax(products, axis=-1).astype(value.dtype)
-        return jnp.einsum("bgrts,bsgk->btgrk", probabilities, value).reshape(query.shape)
+        probabilities = constant_if(propagation.constant_attention, jax.nn.softmax(products, axis=-1))
+        return jnp.einsum("bgrts,bsgk->btgrk", probabilities.astype(value.dtype), value).reshape(query.shape)
 
     if length <= QUERY_BLOCK:
         return attend_block(query, query_positions)

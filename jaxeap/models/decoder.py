@@ -15,8 +15,9 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.mlp import gated_mlp
 from jaxeap.models.norm import rms_norm
 from jaxeap.models.parameters import Weights
+from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.rope import rotate, rotations
-from jaxeap.models.taps import Captures, LayerCaptures, LayerTaps, Taps
+from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(queries, keys, values) -> (head outputs [B, T, H, K], whatever the mixing keeps, such as an updated cache)."""
@@ -29,6 +30,8 @@ def block(
     config: ModelConfig,
     rotation: tuple[jax.Array, jax.Array],
     mix: Mix,
+    overrides: LayerOverrides | None = None,
+    propagation: Propagation = GRADIENT,
 ) -> tuple[jax.Array, LayerCaptures, Any]:
     """One layer: attention, then the feed-forward layer, each reading a normed copy of the residual stream.
 
@@ -39,16 +42,24 @@ def block(
       config: the decoder's shape.
       rotation: cosines and sines of `rotations`.
       mix: how head outputs come from queries, keys and values.
+      overrides: this layer's overrides, or None.
+      propagation: rules of the backward pass.
 
     Returns:
       The residual stream after the layer; this layer's captures; what `mix` kept.
     """
-    query, key, value = project(rms_norm(x, layer["attention_norm"], config.norm_epsilon), layer, taps)
+    normed = rms_norm(x, layer["attention_norm"], config.norm_epsilon, propagation)
+    query, key, value = project(normed, layer, taps)
     heads, kept = mix(rotate(query, *rotation), rotate(key, *rotation), value)
+    if overrides is not None:
+        heads = jnp.where(overrides.attention, overrides.heads, heads)
     middle = x + jnp.einsum("bthk,hkd->btd", heads, layer["output"])
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
     mlp_input = middle if taps is None else middle + taps.mlp
-    mlp = gated_mlp(rms_norm(mlp_input, layer["mlp_norm"], config.norm_epsilon), layer, config.activation)
+    normed = rms_norm(mlp_input, layer["mlp_norm"], config.norm_epsilon, propagation)
+    mlp = gated_mlp(normed, layer, config.activation, propagation)
+    if overrides is not None:
+        mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
     captures = LayerCaptures(heads=heads, mlp=mlp, attention_input=x, mlp_input=mlp_input)
     return middle + mlp, captures, kept
 
@@ -71,8 +82,49 @@ def embed(weights: Weights, tokens: jax.Array) -> jax.Array:
     return jnp.take(weights["embedding"], tokens, axis=0)
 
 
+LayerStep = Callable[..., tuple[jax.Array, LayerCaptures]]
+
+
+def layer_step(config: ModelConfig, mask: jax.Array, propagation: Propagation = GRADIENT) -> LayerStep:
+    """One layer of a forward pass without a cache, as a function of the residual stream.
+
+    Args:
+      config: the decoder's shape.
+      mask: [B, T] bool, True for real tokens.
+      propagation: rules of the backward pass.
+
+    Returns:
+      step(x, layer, window, taps=None, overrides=None) -> (x, captures): the layer's weights, its window (an entry of
+      `layer_windows`, or None), its taps and overrides.
+    """
+    positions = positions_of(mask)
+    rotation = rotations(config.rope, config.head_dim, positions)
+
+    def step(
+        x: jax.Array,
+        layer: Mapping[str, jax.Array],
+        window: jax.Array | None,
+        taps: LayerTaps | None = None,
+        overrides: LayerOverrides | None = None,
+    ) -> tuple[jax.Array, LayerCaptures]:
+        def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
+            scale = config.head_dim**-0.5
+            return attend(query, key, value, positions, positions, mask, window, scale, propagation), None
+
+        x, captures, _ = block(x, layer, taps, config, rotation, mix, overrides, propagation)
+        return x, captures
+
+    return step
+
+
 def run_layers(
-    weights: Weights, config: ModelConfig, embedding: jax.Array, mask: jax.Array, taps: Taps | None = None
+    weights: Weights,
+    config: ModelConfig,
+    embedding: jax.Array,
+    mask: jax.Array,
+    taps: Taps | None = None,
+    overrides: LayerOverrides | None = None,
+    propagation: Propagation = GRADIENT,
 ) -> tuple[jax.Array, Captures]:
     """Runs all layers on embedded tokens.
 
@@ -82,34 +134,24 @@ def run_layers(
       embedding: [B, T, D], the output of the source `embed`.
       mask: [B, T] bool, True for real tokens.
       taps: added at the destinations, or None.
+      overrides: outputs held at given values, or None.
+      propagation: rules of the backward pass.
 
     Returns:
       The residual stream that the unembedding reads, [B, T, D], before the final norm, and the captures. What the
       caller does not use of the captures, XLA does not keep.
     """
     chex.assert_shape(embedding, (*mask.shape, config.embed_dim))
-    positions = positions_of(mask)
-    rotation = rotations(config.rope, config.head_dim, positions)
-
-    def step(x: jax.Array, layered: Any) -> tuple[jax.Array, LayerCaptures]:
-        layer, layer_taps, window = layered
-
-        def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
-            scale = config.head_dim**-0.5
-            return attend(query, key, value, positions, positions, mask, window, scale), None
-
-        x, captures, _ = block(x, layer, layer_taps, config, rotation, mix)
-        return x, captures
-
-    layer_taps = None if taps is None else taps.layers
-    x, captured = jax.lax.scan(step, embedding, (weights["layers"], layer_taps, layer_windows(config)))
+    step = layer_step(config, mask, propagation)
+    layered = (weights["layers"], layer_windows(config), None if taps is None else taps.layers, overrides)
+    x, captured = jax.lax.scan(lambda x, here: step(x, *here), embedding, layered)
     final = x if taps is None else x + taps.final
     return final, Captures(embedding=embedding, layers=captured, final=final)
 
 
-def unembed(weights: Weights, config: ModelConfig, final: jax.Array) -> jax.Array:
+def unembed(weights: Weights, config: ModelConfig, final: jax.Array, propagation: Propagation = GRADIENT) -> jax.Array:
     """Logits [..., V] float32 of the last residual stream `final` [..., D]."""
-    normed = rms_norm(final, weights["final_norm"], config.norm_epsilon)
+    normed = rms_norm(final, weights["final_norm"], config.norm_epsilon, propagation)
     if config.tied_embeddings:
         return jnp.einsum("...d,vd->...v", normed, weights["embedding"], preferred_element_type=jnp.float32)
     return jnp.einsum("...d,dv->...v", normed, weights["unembedding"], preferred_element_type=jnp.float32)

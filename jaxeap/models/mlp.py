@@ -8,20 +8,38 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
+from jaxeap.models.propagation import GRADIENT, Propagation
+
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = MappingProxyType({"silu": jax.nn.silu})
 
 
-def gated_mlp(x: jax.Array, layer: Mapping[str, jax.Array], activation: str) -> jax.Array:
+def gated_neurons(
+    x: jax.Array, layer: Mapping[str, jax.Array], activation: str, propagation: Propagation = GRADIENT
+) -> jax.Array:
+    """activation(gate(x)) * up(x), the feed-forward layer's neurons [B, T, F] before the down projection."""
+    gate = jnp.einsum("btd,df->btf", x, layer["gate"])
+    up = jnp.einsum("btd,df->btf", x, layer["up"])
+    activated = ACTIVATIONS[activation](gate)
+    if propagation.linear_activation:
+        # Where the gate is exactly zero so is its activation, and any finite constant will do.
+        slope = jnp.where(gate == 0, 0.0, activated / jnp.where(gate == 0, 1.0, gate)).astype(gate.dtype)
+        activated = gate * jax.lax.stop_gradient(slope)
+    product = activated * up
+    return 0.5 * (product + jax.lax.stop_gradient(product)) if propagation.halved_products else product
+
+
+def gated_mlp(
+    x: jax.Array, layer: Mapping[str, jax.Array], activation: str, propagation: Propagation = GRADIENT
+) -> jax.Array:
     """down(activation(gate(x)) * up(x)).
 
     Args:
       x: [B, T, D], already normalised.
       layer: one layer's weights; "gate" and "up" [D, F], "down" [F, D].
       activation: a key of `ACTIVATIONS`.
+      propagation: rules of the backward pass.
 
     Returns:
       [B, T, D], as it is added to the residual stream.
     """
-    gate = jnp.einsum("btd,df->btf", x, layer["gate"])
-    up = jnp.einsum("btd,df->btf", x, layer["up"])
-    return jnp.einsum("btf,fd->btd", ACTIVATIONS[activation](gate) * up, layer["down"])
+    return jnp.einsum("btf,fd->btd", gated_neurons(x, layer, activation, propagation), layer["down"])

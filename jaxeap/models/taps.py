@@ -59,6 +59,26 @@ class Taps:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class LayerOverrides:
+    """Outputs of whole attention or feed-forward layers held at given values; nothing flows back through them.
+
+    Stacked over layers as [L, ...]; inside the scan each layer sees its own.
+
+    Attributes:
+      attention: [L] bool, which layers' heads are replaced.
+      heads: [L, B, T, H, K], by what.
+      feed_forward: [L] bool, which layers' feed-forward output is replaced.
+      mlp: [L, B, T, D], by what.
+    """
+
+    attention: jax.Array
+    heads: jax.Array
+    feed_forward: jax.Array
+    mlp: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class LayerCaptures:
     """What the layers leave for attribution, in the model's dtype, stacked over layers.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 
@@ -22,6 +23,7 @@ class EapOptions:
     """EAP has no options of its own."""
 
 
+@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
 def eap(
     weights: Weights,
     config: ModelConfig,
