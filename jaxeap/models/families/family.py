@@ -69,6 +69,12 @@ class TensorRule:
         sizes = {axis: size for axis, size in axis_sizes(config).items() if axis in letters}
         return einops.rearrange(tensor, self.layout, **sizes)
 
+    def to_tensor(self, parameter: np.ndarray, config: ModelConfig) -> np.ndarray:
+        """A parameter (of one layer, where it has layers) in the checkpoint's layout; undoes `to_parameter`."""
+        stored, _, held = self.layout.partition(" -> ")
+        sizes = {axis: size for axis, size in axis_sizes(config).items() if axis in held.split()}
+        return einops.rearrange(parameter, f"{held} -> {stored}", **sizes)
+
 
 def axis_sizes(config: ModelConfig) -> dict[str, int]:
     """What the letters of a layout stand for: vocabulary, D, F, H, G and K."""

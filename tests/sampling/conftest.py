@@ -1,0 +1,42 @@
+"""A tiny decoder with grouped heads, q/k/v bias and tied embeddings, and its next token the slow way."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.model import Decoder
+from jaxeap.models.rope import RopeConfig
+
+
+@pytest.fixture(scope="session")
+def model() -> Decoder:
+    config = ModelConfig(
+        family="qwen2",
+        vocab_size=32,
+        embed_dim=16,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=4,
+        mlp_dim=24,
+        activation="silu",
+        norm_epsilon=1e-6,
+        rope=RopeConfig(),
+        windows=(None, None),
+        qkv_bias=True,
+        tied_embeddings=True,
+    )
+    return Decoder.random(config, seed=3)
+
+
+@pytest.fixture(scope="session")
+def next_logits(model: Decoder) -> Callable[[list[int]], np.ndarray]:
+    """Logits after a prefix, from one pass over all of it; the padding keeps it to one compilation."""
+
+    def logits(prefix: list[int]) -> np.ndarray:
+        tokens = np.array([prefix + [0] * (16 - len(prefix))], np.int32)
+        return np.asarray(model(tokens, np.arange(16)[None] < len(prefix)))[0, len(prefix) - 1].astype(np.float64)
+
+    return logits
