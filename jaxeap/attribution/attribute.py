@@ -15,7 +15,13 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import CHUNK_BYTES, automatic_chunk
 from jaxeap.attribution.graph import EdgeGraph, Level
 from jaxeap.attribution.interventions import Ablation, MeanOver, check_ablation, mean_of_sums, source_sums
+from jaxeap.attribution.methods.clean_corrupted import CleanCorruptedOptions, clean_corrupted
 from jaxeap.attribution.methods.eap import EapOptions, eap
+from jaxeap.attribution.methods.eap_ig_activations import eap_ig_activations
+from jaxeap.attribution.methods.eap_ig_inputs import eap_ig_inputs
+from jaxeap.attribution.methods.exact import ExactOptions, exact
+from jaxeap.attribution.methods.path import PathOptions
+from jaxeap.attribution.methods.relp import RelpOptions, relp
 from jaxeap.attribution.result import AttributionResult
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -29,7 +35,16 @@ class Method(NamedTuple):
     options: type
 
 
-METHODS: Mapping[str, Method] = MappingProxyType({"eap": Method(eap, EapOptions)})
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "eap": Method(eap, EapOptions),
+        "eap_ig_inputs": Method(eap_ig_inputs, PathOptions),
+        "eap_ig_activations": Method(eap_ig_activations, PathOptions),
+        "clean_corrupted": Method(clean_corrupted, CleanCorruptedOptions),
+        "exact": Method(exact, ExactOptions),
+        "relp": Method(relp, RelpOptions),
+    }
+)
 
 
 def attribute(
