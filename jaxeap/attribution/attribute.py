@@ -93,7 +93,7 @@ def attribute(
         chunk = automatic_chunk(graph, model.config, batch.size, length, chunk_bytes)
     settings = Settings(level, ablation, max(1, min(chunk, length)), seed)
     scores, loss = function(model.weights, model.config, batch, reference, settings, options_class(**options))
-    return AttributionResult(scores, loss, graph, method, ablation)
+    return AttributionResult(scores, loss, graph, method, ablation, seed)
 
 
 def mean_sources(model: Decoder, batches: Batch | Iterable[Batch], over: MeanOver = "real_positions") -> Sources:

@@ -7,6 +7,7 @@ import dataclasses
 import jax
 
 from jaxeap.attribution.graph import EdgeGraph
+from jaxeap.attribution.interventions import Ablation
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,10 +21,12 @@ class AttributionResult:
       graph: names the rows and columns.
       method: which method made the scores.
       ablation: what sources were replaced by.
+      seed: of the draw for ablation "resample".
     """
 
     scores: jax.Array
     loss: jax.Array
     graph: EdgeGraph
     method: str
-    ablation: str
+    ablation: Ablation
+    seed: int = 0
