@@ -3,7 +3,7 @@
 import jax
 from absl import app, flags, logging
 
-from checkpoint_convert.convert import convert
+from checkpoint_convert.conversion import convert
 
 SOURCE = flags.DEFINE_string("source", None, "Hugging Face folder: config.json and safetensors.", required=True)
 TARGET = flags.DEFINE_string("target", None, "Folder to make; must not exist yet.", required=True)
