@@ -1,0 +1,240 @@
+"""The conversion: what it writes, and that it writes all or nothing."""
+
+import gc
+import signal
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from checkpoint_convert import conversion, convert
+from jaxeap.models.load import load_model
+from jaxeap.models.manifest import MANIFEST, ManifestEntry, read_manifest
+from jaxeap.models.parameters import parameter_specs
+from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMPANIONS = {
+    "generation_config.json": '{"eos_token_id": 2}',
+    "tokenizer.json": '{"version": "1.0"}',
+    "tokenizer_config.json": "{}",
+    "special_tokens_map.json": "{}",
+    "chat_template.jinja": "{{ messages }}",
+}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shards in bfloat16, with tokenizer files and things that are no business of ours."""
+    attributes = attributes_of("qwen2")
+    folder = write_checkpoint(
+        tmp_path_factory.mktemp("source"), attributes, tensors_of(attributes, dtype=jnp.bfloat16), shards=2
+    )
+    for name, content in COMPANIONS.items():
+        (folder / name).write_text(content)
+    (folder / "training_args.bin").write_bytes(b"a pickle")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("converted") / "model"
+    convert(source, target)
+    return target
+
+
+def assert_equal_bits(one: Path, other: Path) -> None:
+    weights = [load_model(path, dtype=None).weights for path in (one, other)]
+    chex.assert_trees_all_equal_shapes_and_dtypes(*weights)
+    jax.tree.map(np.testing.assert_array_equal, *weights)
+
+
+def test_bits_are_kept(source: Path, converted: Path):
+    assert_equal_bits(source, converted)
+
+
+def test_each_parameter_is_an_orbax_checkpoint_of_its_own(converted: Path):
+    """Read without our code: by Orbax alone, from the folder that the name says."""
+    attributes = attributes_of("qwen2")
+    tensors = tensors_of(attributes, dtype=jnp.bfloat16)
+    assert len(list((converted / "parameters").iterdir())) == 14
+    with ocp.StandardCheckpointer() as checkpointer:
+        up = checkpointer.restore((converted / "parameters" / "layers.up").absolute())["array"]
+    assert up.dtype == jnp.bfloat16
+    for layer in range(3):
+        np.testing.assert_array_equal(up[layer], tensors[f"model.layers.{layer}.mlp.up_proj.weight"].T)
+
+
+def test_manifest_lists_every_parameter(converted: Path):
+    entries = read_manifest(converted)
+    specs = parameter_specs(load_model(converted).config)
+    assert {name: entry.shape for name, entry in entries.items()} == {name: spec.shape for name, spec in specs.items()}
+    assert entries["layers/query_bias"] == ManifestEntry(
+        (3, 6, 4), "bfloat16", "model.layers.{layer}.self_attn.q_proj.bias"
+    )
+
+
+def test_companions_are_copied_and_nothing_else(source: Path, converted: Path):
+    names = {path.name for path in converted.iterdir()}
+    assert names == {*COMPANIONS, "config.json", "parameters", MANIFEST}
+    for name in (*COMPANIONS, "config.json"):
+        assert (converted / name).read_bytes() == (source / name).read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_dtype_can_be_changed(source: Path, tmp_path: Path, dtype: str):
+    convert(source, tmp_path / "model", dtype)
+    assert {entry.dtype for entry in read_manifest(tmp_path / "model").values()} == {dtype}
+    weights = load_model(tmp_path / "model", dtype=None).weights
+    expected = load_model(source, dtype=dtype).weights
+    chex.assert_trees_all_equal_shapes_and_dtypes(weights, expected)
+    jax.tree.map(np.testing.assert_array_equal, weights, expected)
+
+
+def test_each_parameter_keeps_its_own_dtype(tmp_path: Path):
+    attributes = attributes_of("llama")
+    tensors = tensors_of(attributes, dtype=jnp.bfloat16)
+    tensors["model.norm.weight"] = tensors["model.norm.weight"].astype(np.float32)
+    write_checkpoint(tmp_path / "source", attributes, tensors)
+    convert(tmp_path / "source", tmp_path / "target")
+    weights = load_model(tmp_path / "target", dtype=None).weights
+    assert (weights["final_norm"].dtype, weights["embedding"].dtype) == (jnp.float32, jnp.bfloat16)
+
+
+def test_existing_target_is_left_alone(source: Path, tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "precious").touch()
+    with pytest.raises(FileExistsError, match=r"target .*model exists already; remove it, or name another one"):
+        convert(source, tmp_path / "model")
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "precious"]
+
+
+@pytest.mark.parametrize("parameters_before_death", [0, 1, 7, 13])
+def test_interrupted_conversion_leaves_nothing_that_loads(
+    source: Path, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters_before_death: int
+):
+    target, partial = tmp_path / "model", tmp_path / "model.partial"
+    read, calls = conversion.read_parameter, []
+
+    def read_or_die(rule, *arguments):
+        if len(calls) == parameters_before_death:
+            raise KeyboardInterrupt
+        calls.append(rule.parameter)
+        return read(rule, *arguments)
+
+    monkeypatch.setattr(conversion, "read_parameter", read_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, target)
+    assert not target.exists()
+    assert len(list((partial / "parameters").iterdir())) == parameters_before_death
+    with pytest.raises(ValueError, match=r"is what an interrupted conversion left, without .*; convert again"):
+        load_model(partial)
+    partial.rename(target)  # not even under the right name
+    with pytest.raises(ValueError, match="is what an interrupted conversion left"):
+        load_model(target)
+    target.rename(partial)
+
+    monkeypatch.setattr(conversion, "read_parameter", read)
+    convert(source, target)
+    assert not partial.exists()
+    assert_equal_bits(target, converted)
+
+
+def test_killed_process(source: Path, converted: Path, tmp_path: Path):
+    """SIGKILL in the middle: no handler runs, and Orbax's own threads die with it."""
+    program = (
+        "import os, signal, sys\n"
+        "from checkpoint_convert import conversion\n"
+        "read, calls = conversion.read_parameter, []\n"
+        "def read_or_die(*arguments):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return read(*arguments)\n"
+        "conversion.read_parameter = read_or_die\n"
+        "conversion.convert(*sys.argv[1:])\n"
+    )
+    died = subprocess.run([sys.executable, "-c", program, source, tmp_path / "model"], cwd=REPOSITORY, timeout=120)
+    assert died.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["model.partial"]
+    with pytest.raises(ValueError, match="is what an interrupted conversion left"):
+        load_model(tmp_path / "model.partial")
+    convert(source, tmp_path / "model")
+    assert_equal_bits(tmp_path / "model", converted)
+
+
+def test_a_folder_that_is_no_leftover_is_not_deleted(source: Path, tmp_path: Path):
+    (tmp_path / "model.partial").mkdir()
+    (tmp_path / "model.partial" / "precious").touch()
+    with pytest.raises(FileExistsError, match=r"model\.partial exists and no conversion made it"):
+        convert(source, tmp_path / "model")
+    assert (tmp_path / "model.partial" / "precious").exists()
+
+
+def test_nothing_is_written_where_the_source_is_wrong(source: Path, tmp_path: Path):
+    attributes = attributes_of("llama")
+    tensors = tensors_of(attributes)
+    del tensors["model.norm.weight"]
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    tensors["surplus"] = np.zeros(3, np.float32)
+    write_checkpoint(tmp_path / "source", attributes, tensors)
+    with pytest.raises(ValueError) as caught:
+        convert(tmp_path / "source", tmp_path / "model")
+    for finding in ("missing: model.norm.weight", "missing: model.layers.0.mlp.up_proj", "unmapped: surplus"):
+        assert finding in str(caught.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"source"}
+
+
+def test_mixed_dtypes_are_found_before_anything_is_written(tmp_path: Path):
+    attributes = attributes_of("llama")
+    tensors = tensors_of(attributes)
+    name = "model.layers.2.mlp.down_proj.weight"
+    tensors[name] = tensors[name].astype(np.float16)
+    write_checkpoint(tmp_path / "source", attributes, tensors)
+    with pytest.raises(ValueError, match=r"layers/down is stored in several dtypes"):
+        convert(tmp_path / "source", tmp_path / "model")
+    assert {path.name for path in tmp_path.iterdir()} == {"source"}
+    convert(tmp_path / "source", tmp_path / "model", "float16")
+
+
+def test_sources_that_are_none(source: Path, converted: Path, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"source folder .*nowhere does not exist"):
+        convert(tmp_path / "nowhere", tmp_path / "model")
+    with pytest.raises(ValueError, match="is a converted checkpoint already"):
+        convert(converted, tmp_path / "model")
+    with pytest.raises(FileNotFoundError, match=r"config\.json does not exist"):
+        (tmp_path / "empty").mkdir()
+        convert(tmp_path / "empty", tmp_path / "model")
+    with pytest.raises(ValueError, match="dtype 'int4' is not one of float32, bfloat16, float16"):
+        convert(source, tmp_path / "model", "int4")
+    assert {path.name for path in tmp_path.iterdir()} == {"empty"}
+
+
+def test_one_parameter_is_in_memory_at_a_time(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """When a parameter is read, those before it are whole on disk and nothing holds their arrays."""
+    read, arrays, names = conversion.read_parameter, [], set()
+
+    def watch(rule, *arguments):
+        gc.collect()
+        assert [array() for array in arrays] == [None] * len(arrays)
+        assert {path.name for path in (tmp_path / "model.partial" / "parameters").iterdir()} == names
+        names.add(rule.parameter.replace("/", "."))
+        array = read(rule, *arguments)
+        arrays.append(weakref.ref(array))
+        return array
+
+    monkeypatch.setattr(conversion, "read_parameter", watch)
+    convert(source, tmp_path / "model")
+    assert len(arrays) == 14
+
+
+def test_progress_is_quiet_when_not_on_a_terminal(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    convert(source, tmp_path / "model")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")

@@ -1,0 +1,58 @@
+"""A tensor rule's arithmetic on shapes and layouts, by hand."""
+
+import numpy as np
+import pytest
+
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.families import FAMILIES, TensorRule
+from jaxeap.models.parameters import parameter_specs
+from jaxeap.models.rope import RopeConfig
+
+CONFIG = ModelConfig(
+    family="qwen2",
+    vocab_size=31,
+    embed_dim=20,
+    num_layers=3,
+    num_heads=6,
+    num_kv_heads=2,
+    head_dim=4,
+    mlp_dim=28,
+    activation="silu",
+    norm_epsilon=1e-6,
+    rope=RopeConfig(),
+    windows=(None,) * 3,
+    qkv_bias=True,
+    tied_embeddings=False,
+)
+
+
+def test_names_are_one_for_each_layer_or_one():
+    assert TensorRule("layers/up", "m.{layer}.up", "f d -> d f").tensor_names(CONFIG) == ["m.0.up", "m.1.up", "m.2.up"]
+    assert TensorRule("final_norm", "norm", "d -> d").tensor_names(CONFIG) == ["norm"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"),
+    [("(h k) d -> d h k", (24, 20)), ("d (h k) -> h k d", (20, 24)), ("(g k) -> g k", (8,)), ("v d -> v d", (31, 20))],
+)
+def test_shape_in_the_checkpoint_is_read_off_the_layout(layout: str, shape: tuple[int, ...]):
+    assert TensorRule("any", "any", layout).tensor_shape(CONFIG) == shape
+
+
+def test_heads_are_the_slow_axis_of_a_projection():
+    tensor = np.arange(24 * 20, dtype=np.float32).reshape(24, 20)
+    parameter = TensorRule("layers/query", "q", "(h k) d -> d h k").to_parameter(tensor, CONFIG)
+    assert parameter.shape == (20, 6, 4)
+    for head in range(6):
+        for channel in range(4):
+            np.testing.assert_array_equal(parameter[:, head, channel], tensor[4 * head + channel])
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_rules_cover_the_parameters_with_their_shapes(family: str):
+    specs = parameter_specs(CONFIG)
+    for rule in FAMILIES[family].tensors(CONFIG):
+        spec = specs.pop(rule.parameter)
+        parameter = rule.to_parameter(np.zeros(rule.tensor_shape(CONFIG), np.float32), CONFIG)
+        assert parameter.shape == (spec.shape[1:] if rule.parameter.startswith("layers/") else spec.shape)
+    assert not specs

@@ -1,0 +1,52 @@
+"""Rotary embedding as complex multiplication in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxeap.models.rope import RopeConfig, inverse_frequencies, rotate, rotations
+
+POSITIONS = np.array([[0, 1, 2, 3], [0, 1000, 4095, 131071]], np.int32)
+
+
+def rotate_as_complex(x: np.ndarray, positions: np.ndarray, theta: float) -> np.ndarray:
+    half = x.shape[-1] // 2
+    angles = positions[:, :, None, None] * theta ** (-np.arange(half) / half)
+    turned = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angles)
+    return np.concatenate([turned.real, turned.imag], axis=-1)
+
+
+def test_channels_turn_in_pairs_half_a_head_apart():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 8)).astype(np.float32)
+    rotated = rotate(x, *rotations(RopeConfig(500.0), 8, POSITIONS))
+    # An angle a is off by up to a * 2^-24, twice (frequency and product), and so is what it turns.
+    tolerance = 1e-6 + 2.0**-23 * POSITIONS[:, :, None, None] * np.abs(x).max() * 2
+    assert (np.abs(rotated - rotate_as_complex(x.astype(np.float64), POSITIONS, 500.0)) <= tolerance).all()
+    np.testing.assert_array_equal(rotated[:, 0], x[:, 0])
+
+
+def test_products_depend_on_distance_alone():
+    query, key = np.random.default_rng(0).standard_normal((2, 1, 1, 1, 8)).astype(np.float32)
+    products = []
+    for start in (0, 5, 40):
+        cosines, sines = rotations(RopeConfig(), 8, np.array([[start, start + 3]], np.int32))
+        turned = [rotate(x, cosines[:, i : i + 1], sines[:, i : i + 1]) for i, x in enumerate((query, key))]
+        products.append(float((turned[0] * turned[1]).sum()))
+    np.testing.assert_allclose(products, products[0], atol=1e-5)
+
+
+def test_frequencies_by_hand():
+    np.testing.assert_allclose(inverse_frequencies(RopeConfig(10_000.0), 4), [1, 0.01], rtol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rotation_keeps_the_dtype(dtype: str):
+    x = jnp.ones((2, 4, 3, 8), dtype)
+    assert rotate(x, *rotations(RopeConfig(), 8, POSITIONS)).dtype == dtype
+
+
+def test_angles_are_no_matrix_product():
+    """Accelerators round the factors of one: to bfloat16 on a TPU, where positions beyond 256 would be lost."""
+    program = jax.make_jaxpr(lambda positions: rotations(RopeConfig(), 8, positions))(POSITIONS)
+    assert "dot_general" not in str(program)

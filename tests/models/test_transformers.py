@@ -1,0 +1,154 @@
+"""Models that transformers builds here and now: head widths, groups, windows and dtypes beyond the reference data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from jaxeap.models.load import load_model
+from jaxeap.models.model import Decoder
+from tests.models.padding import pad
+
+torch = pytest.importorskip("torch", reason="torch is installed on Python 3.11 alone (requirements/dev.txt)")
+transformers = pytest.importorskip("transformers")
+
+SHAPE = {"vocab_size": 61, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "rms_norm_eps": 1e-5}
+ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 700.0}}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama, one head for each query": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 4}),
+    "llama, one key head, wide heads": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 10}),
+    "mistral, head_dim not D/H": (
+        "Mistral",
+        {"num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 8, "sliding_window": 4},
+    ),
+    "mistral, no window": (
+        "Mistral",
+        {"num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": None, "tie_word_embeddings": True},
+    ),
+    "qwen2, upper layers slide": (
+        "Qwen2",
+        {
+            "num_attention_heads": 6,
+            "num_key_value_heads": 2,
+            "use_sliding_window": True,
+            "sliding_window": 3,
+            "max_window_layers": 1,
+        },
+    ),
+    "qwen2, layer_types decide": (
+        "Qwen2",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "use_sliding_window": True,
+            "sliding_window": 2,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "tie_word_embeddings": True,
+        },
+    ),
+}
+WINDOWS = {
+    "mistral, head_dim not D/H": (4, 4, 4),
+    "qwen2, upper layers slide": (None, 3, 3),
+    "qwen2, layer_types decide": (2, None, 2),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    name: str
+    folder: Path
+    theirs: Any
+    ours: Decoder
+
+    def expected(self, tokens: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        inputs = {"input_ids": torch.tensor(tokens, dtype=torch.long)}
+        if mask is not None:
+            inputs |= {"attention_mask": torch.tensor(mask), "position_ids": torch.tensor(mask.cumsum(1) - 1).clamp(0)}
+        with torch.no_grad():
+            return self.theirs(**inputs).logits.float().numpy()
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    family, attributes = CASES[request.param]
+    config = getattr(transformers, f"{family}Config")(**SHAPE, **ROPE, **attributes)
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{family}ForCausalLM")._from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():  # transformers starts with zero biases and small weights
+            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25) + ("norm" in name))
+    folder = tmp_path_factory.mktemp(family)
+    model.save_pretrained(folder)
+    return Pair(request.param, folder, model, load_model(folder))
+
+
+def tokens_of(*shape: int) -> np.ndarray:
+    return np.random.default_rng(5).integers(0, SHAPE["vocab_size"], shape, np.int32)
+
+
+def test_windows_are_read(pair: Pair):
+    assert pair.ours.config.windows == WINDOWS.get(pair.name, (None,) * 3)
+
+
+def test_logits(pair: Pair):
+    tokens = tokens_of(2, 11)
+    expected = pair.expected(tokens)
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(pair.ours(tokens), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padded_logits(pair: Pair, side: str):
+    tokens, mask = pad([tokens_of(length) for length in (9, 5)], side, SHAPE["vocab_size"])
+    expected = pair.expected(tokens, mask)
+    np.testing.assert_allclose(np.asarray(pair.ours(tokens, mask))[mask], expected[mask], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    ["llama, one key head, wide heads", "mistral, head_dim not D/H", "qwen2, layer_types decide"],
+    indirect=True,
+)
+def test_bfloat16_is_no_rounder_than_theirs(pair: Pair):
+    """Both run in bfloat16 on equal weights; the truth is transformers in float64 on those weights."""
+    tokens = tokens_of(2, 11)
+    theirs = pair.theirs
+    try:
+        theirs.to(torch.bfloat16)
+        rounded = pair.expected(tokens)
+        theirs.to(torch.float64)
+        truth = pair.expected(tokens)
+    finally:
+        theirs.to(torch.float32)
+    ours = np.asarray(load_model(pair.folder, dtype="bfloat16")(tokens))
+
+    def distance(logits: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((logits - truth) ** 2)))
+
+    assert 0 < distance(ours) < 1.5 * distance(rounded)
+
+
+@pytest.mark.parametrize("pair", ["mistral, no window"], indirect=True)
+def test_tied_checkpoint_with_an_unembedding_of_its_own(pair: Pair, tmp_path: Path):
+    """transformers does not tie what differs, so to load it as tied would be wrong; the remedy that we name is right."""
+    tensors = load_file(pair.folder / "model.safetensors")
+    tensors["lm_head.weight"] = -tensors["model.embed_tokens.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    attributes = json.loads((pair.folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(attributes))
+    with torch.no_grad():
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
+        expected = theirs(torch.tensor(tokens_of(2, 11), dtype=torch.long)).logits.numpy()
+    np.testing.assert_allclose(expected, -pair.expected(tokens_of(2, 11)), rtol=0, atol=1e-5)
+
+    with pytest.raises(ValueError, match=r"set it to false in config\.json"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(attributes | {"tie_word_embeddings": False}))
+    np.testing.assert_allclose(load_model(tmp_path)(tokens_of(2, 11)), expected, rtol=0, atol=1e-4)
