@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from jaxeap.models import decoder
@@ -40,16 +39,13 @@ class Decoder(Parameters):
           weights: arrays named and shaped as `jaxeap.models.parameters.parameter_specs(config)` says.
 
         Raises:
-          ValueError: the tree or a shape is not what `config` calls for.
+          ValueError: names or shapes are not what `config` calls for; the message lists every difference.
         """
-        expected = abstract_weights(config)
-        if jax.tree.structure(weights) != jax.tree.structure(expected):
-            raise ValueError(f"weights have the tree {jax.tree.structure(weights)}, the configuration needs {expected}")
-        for (path, leaf), want in zip(
-            jax.tree_util.tree_leaves_with_path(weights), jax.tree.leaves(expected), strict=True
-        ):
-            if leaf.shape != want.shape:
-                raise ValueError(f"weight {jax.tree_util.keystr(path)} has shape {leaf.shape}, needs {want.shape}")
+        found, needed = _shapes(weights), _shapes(abstract_weights(config))
+        if found != needed:
+            differing = sorted(name for name in found | needed if found.get(name) != needed.get(name))
+            listed = ", ".join(f"{name} is {found.get(name)}, needs {needed.get(name)}" for name in differing)
+            raise ValueError(f"weights do not fit the configuration: {listed}")
         super().__init__({name: array for name, array in weights.items() if name != "layers"})
         self.config = config
         self.layers = Parameters(weights["layers"])
@@ -67,7 +63,7 @@ class Decoder(Parameters):
     @property
     def dtype(self) -> jnp.dtype:
         """Dtype of the parameters."""
-        return self.embedding.get_value().dtype
+        return self.weights["embedding"].dtype
 
     def __call__(self, tokens: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Logits.
@@ -79,8 +75,15 @@ class Decoder(Parameters):
         Returns:
           [B, T, V] float32; undefined at padding.
         """
-        mask = np.ones(np.shape(tokens), bool) if mask is None else mask
-        return _logits(self.weights, self.config, jnp.asarray(tokens, jnp.int32), jnp.asarray(mask, bool))
+        tokens = jnp.asarray(tokens, jnp.int32)
+        mask = jnp.ones(tokens.shape, bool) if mask is None else jnp.asarray(mask, bool)
+        return _logits(self.weights, self.config, tokens, mask)
+
+
+def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
+    """Path ("layers/query") -> shape."""
+    leaves = jax.tree_util.tree_leaves_with_path(weights)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
 
 
 _logits = functools.partial(jax.jit, static_argnums=1)(decoder.logits)

@@ -137,7 +137,7 @@ def test_bfloat16_is_no_rounder_than_theirs(pair: Pair):
 
 @pytest.mark.parametrize("pair", ["mistral, no window"], indirect=True)
 def test_tied_checkpoint_with_an_unembedding_of_its_own(pair: Pair, tmp_path: Path):
-    """transformers does not tie what differs, so to load it as tied would be wrong; the remedy that we name is right."""
+    """transformers does not tie what differs, so loading it tied would be wrong; the remedy that we name is right."""
     tensors = load_file(pair.folder / "model.safetensors")
     tensors["lm_head.weight"] = -tensors["model.embed_tokens.weight"]
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
