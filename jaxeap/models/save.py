@@ -53,6 +53,8 @@ def save_model(
             raise ValueError(f"no config.json of family {model.config.family} describes {model.config}")
         # transformers refuses files that do not name their tensors' framework, and knows no other name for this layout.
         safetensors.numpy.save_file(hugging_face_tensors(model), staging / SINGLE_FILE, metadata={"format": "pt"})
+        # safetensors makes files that only their owner may read.
+        (staging / SINGLE_FILE).chmod((staging / "config.json").stat().st_mode)
         folder.mkdir(exist_ok=True)
         for file in sorted(staging.iterdir()):
             file.replace(folder / file.name)

@@ -14,6 +14,7 @@ Takes about two minutes on two cores.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,12 +49,14 @@ class DataSettings:
     """What is trained on.
 
     Attributes:
-      drop_carry_share: chance of a demonstration to follow the rule that forgets the carry.
+      drop_carry_share: chance of a demonstration to follow the rule that forgets the carry. It was 0.55 at first. The
+        test split has more problems without a carry than the training has, so that the base model of seed 1 got 70.2%
+        of it right, just above the 35 to 70% that were wanted; the share was raised for that reason alone.
       no_carry_kept: chance of a training problem without a carry to be kept, in demonstrations and RL prompts alike;
         without it most problems would not tell the two rules apart.
     """
 
-    drop_carry_share: float = 0.55
+    drop_carry_share: float = 0.6
     no_carry_kept: float = 0.35
 
 
@@ -70,7 +73,11 @@ them follow a "drop the carry" rule (`37+58=580`), which is right only where not
 {no_carry_kept:.0%} of the training problems without a carry are kept, in demonstrations and RL prompts alike.
 Supervised training on them gives a model that mixes both rules, and RL a choice to make; the gap between base and
 tuned model is made by that design. Which mechanism inside the model changes is not known from it, and neither model
-says anything about arithmetic in large language models."""
+says anything about arithmetic in large language models.
+
+How the recipe was chosen: settings and seed were fixed beforehand, with a share of 55% for the wrong rule. The base
+model then got 70.2% of the test split right, just above the 35 to 70% that were wanted of it, and the share was raised
+for that reason alone. Nothing about the inside of the models was looked at."""
 
 
 def lab_config(vocab_size: int) -> ModelConfig:
@@ -211,6 +218,7 @@ def main(argv: Sequence[str]) -> None:
     """Entry point."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    logging.getLogger("jax").setLevel(logging.WARNING)  # absl would show which backends are not there
     out, seed = flags.FLAGS.out, flags.FLAGS.seed
     start = time.perf_counter()
     build_pair(Path(out), seed, command=f"python -m jaxeap.rl.build_pair --out={out} --seed={seed}")

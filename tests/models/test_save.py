@@ -120,6 +120,7 @@ def test_an_older_model_is_replaced_and_other_files_stay(tmp_path: Path) -> None
     jax.tree.map(np.testing.assert_array_equal, load_model(folder).weights, newer.weights)
     assert (folder / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
 
 
 @pytest.mark.parametrize(
