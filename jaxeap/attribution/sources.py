@@ -40,11 +40,11 @@ class Sources:
     def expand(self, weights: Weights, level: Level) -> jax.Array:
         """Every source as it stands in the residual stream, in the graph's order: [B, S, T, D] float32."""
         projection = "lbthk,lhkd->lbhtd" if level == "head" else "lbthk,lhkd->lbtd"
+        # Widened first: XLA on CPU refuses some layouts of a bfloat16 product that is accumulated in float32.
         heads = jnp.einsum(
             projection,
-            self.heads,
-            weights["layers"]["output"],
-            preferred_element_type=jnp.float32,
+            self.heads.astype(jnp.float32),
+            weights["layers"]["output"].astype(jnp.float32),
             precision=jax.lax.Precision.HIGHEST,
         )
         heads = heads if level == "head" else heads[:, :, None]
