@@ -1,0 +1,69 @@
+"""What a stage's result depends on, as one hash: settings by value, models and question files by content.
+
+Files are identified by what is in them and not by where they stand, so that a moved or copied model is the same model,
+and one that was trained further in place is another. Every byte is hashed; what was hashed is remembered by path, size
+and modification time, so that the next run does not read 15 GB of weights again to find that nothing has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from jaxeap.pipeline.artifacts import sha256
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS
+
+KnownHashes = MutableMapping[str, tuple[int, int, str]]
+"""Absolute path -> (size in bytes, modification time in ns, hash of the content)."""
+
+MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+"""What is read of a model folder, besides a converted checkpoint's `parameters`; README and pickles are not."""
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Hash of anything that JSON can say, whatever the order of its keys."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def model_identity(folder: str | Path, known: KnownHashes) -> str:
+    """Hash of a model folder's configuration, weights and tokenizer; `known` is looked into and added to.
+
+    Raises:
+      FileNotFoundError: there is no such folder, or no config.json in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"model folder {folder} does not exist")
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no config.json, so it is no model folder")
+    return fingerprint({str(path.relative_to(folder)): content_hash(path, known) for path in _model_files(folder)})
+
+
+def questions_identity(source: str, known: KnownHashes) -> str:
+    """Hash of a file of questions, or the name of generated ones; FileNotFoundError where there is no such file."""
+    if source in GENERATED_QUESTIONS:
+        return source
+    if not Path(source).is_file():
+        raise FileNotFoundError(
+            f"{source}: no such file of questions (JSON lines), and not one of {', '.join(GENERATED_QUESTIONS)}"
+        )
+    return content_hash(Path(source), known)
+
+
+def content_hash(path: Path, known: KnownHashes) -> str:
+    """Hash of a file's content, taken from `known` where size and modification time are as they were."""
+    path = path.resolve()
+    stat = path.stat()
+    if (entry := known.get(str(path))) is None or tuple(entry[:2]) != (stat.st_size, stat.st_mtime_ns):
+        entry = known[str(path)] = (stat.st_size, stat.st_mtime_ns, sha256(path))
+    return entry[2]
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    for pattern in MODEL_FILES:
+        yield from sorted(path for path in folder.glob(pattern) if path.is_file())
+    yield from sorted(path for path in (folder / "parameters").rglob("*") if path.is_file())

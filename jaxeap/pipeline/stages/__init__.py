@@ -1,0 +1,11 @@
+"""The stages, in their order."""
+
+from jaxeap.pipeline.stage import Stage
+from jaxeap.pipeline.stages.attribute import ATTRIBUTE
+from jaxeap.pipeline.stages.contrast import CONTRAST
+from jaxeap.pipeline.stages.grade import GRADE
+from jaxeap.pipeline.stages.report import REPORT
+from jaxeap.pipeline.stages.respond import RESPOND
+from jaxeap.pipeline.stages.select import SELECT
+
+STAGES: tuple[Stage, ...] = (RESPOND, GRADE, SELECT, ATTRIBUTE, CONTRAST, REPORT)

@@ -1,0 +1,44 @@
+"""Stage 2: every response is graded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.pair import ROLES
+from jaxeap.pipeline.stage import Stage, StageRun
+from jaxeap.pipeline.stages.respond import questions_of, responses_of
+from jaxeap.tasks.correctness import correctness_classes, count_classes
+from jaxeap.tasks.grading import Verdict, grade_responses, read_verdicts, write_verdicts
+from jaxeap.tasks.selection import Role
+
+SUMMARY = "summary.json"
+
+
+def verdicts_of(folder: Path, role: Role) -> list[Verdict]:
+    """The grades of one model from the finished stage's folder, in the order of the questions."""
+    return read_verdicts(folder / f"{role}.jsonl")
+
+
+def summary_of(folder: Path) -> dict:
+    """How many questions were asked, each model's share of right answers, and the size of the correctness classes."""
+    return read_json(folder / SUMMARY)
+
+
+def grade(run: StageRun) -> None:
+    """Writes base.jsonl, tuned.jsonl and summary.json."""
+    asked = run.inputs["respond"]
+    questions = questions_of(asked)
+    verdicts = {role: grade_responses(questions, responses_of(asked, role), run.config.grader) for role in ROLES}
+    for role, graded in verdicts.items():
+        write_verdicts(run.folder / f"{role}.jsonl", graded)
+    accuracy = {role: sum(verdict.correct for verdict in graded) / len(graded) for role, graded in verdicts.items()}
+    classes = count_classes(correctness_classes(verdicts["base"], verdicts["tuned"]))
+    write_json(run.folder / SUMMARY, {"questions": len(questions), "accuracy": accuracy, "classes": classes})
+    run.say(
+        f"right answers: base {accuracy['base']:.1%}, tuned {accuracy['tuned']:.1%} of {len(questions)}; "
+        + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in classes.items())
+    )
+
+
+GRADE = Stage(name="grade", make=grade, reads=("grader",), needs=("respond",))

@@ -1,0 +1,141 @@
+"""Stage 1: both models answer all questions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxeap.models.load import load_model
+from jaxeap.pipeline.artifacts import first_free
+from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.pair import ROLES, require_same_architecture
+from jaxeap.pipeline.prompts import pair_prompts
+from jaxeap.pipeline.questions import choose_questions
+from jaxeap.pipeline.stage import Stage, StageRun
+from jaxeap.pipeline.stop_tokens import stop_tokens
+from jaxeap.sampling.generate import generate
+from jaxeap.tasks.questions import Question, read_questions, write_questions
+from jaxeap.tasks.responses import Response, read_responses, write_responses
+from jaxeap.tasks.selection import Role
+from jaxeap.tasks.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    import transformers
+
+QUESTIONS = "questions.jsonl"
+
+
+def questions_of(folder: Path) -> list[Question]:
+    """The questions that were asked, from the finished stage's folder."""
+    return read_questions(folder / QUESTIONS)
+
+
+def responses_of(folder: Path, role: Role) -> list[Response]:
+    """One model's responses from the finished stage's folder, in the order of the questions."""
+    return read_responses(folder / f"{role}.jsonl")
+
+
+def respond(run: StageRun) -> None:
+    """Writes questions.jsonl, base.jsonl and tuned.jsonl; until a model has answered all, its answers lie in parts."""
+    config = run.config
+    require_same_architecture(config.base, config.tuned)
+    questions = choose_questions(config.questions, config.question_levels, config.num_questions, config.question_seed)
+    tokenizers = {role: load_tokenizer(config[role]) for role in ROLES}
+    prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
+    write_questions(run.folder / QUESTIONS, questions)
+    for role in ROLES:
+        parts, result = run.folder / f"{role}_parts", run.folder / f"{role}.jsonl"
+        if not result.is_file():
+            _answer_rest(run, role, tokenizers[role], questions, prompts, parts)
+            answers = {response.question_id: response for response in _read_parts(parts)}
+            write_responses(result, [answers[question.id] for question in questions])
+            finished = sum(response.finished for response in answers.values())
+            run.say(f"{role}: {len(answers)} answers, {finished} of them ended by the model itself")
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _answer_rest(
+    run: StageRun,
+    role: Role,
+    tokenizer: transformers.PreTrainedTokenizerBase,
+    questions: Sequence[Question],
+    prompts: Sequence[Sequence[int]],
+    parts: Path,
+) -> None:
+    """Has the model answer what is not answered yet, one file of answers a batch."""
+    sampling, folder = run.config.sampling, run.config[role]
+    answered = {response.question_id for response in _read_parts(parts)}
+    lengths = [len(prompt) for prompt in prompts]
+    todo = unfinished_batches(lengths, [question.id in answered for question in questions], sampling.batch_size)
+    if not todo:
+        return
+    stops = stop_tokens(folder, tokenizer)
+    model = load_model(folder, dtype=run.config.dtype)
+    for number, (places, filled) in enumerate(todo, start=1):
+        try:
+            answers = generate(
+                model,
+                [prompts[place] for place in filled],
+                max_new_tokens=sampling.max_new_tokens,
+                stop_tokens=stops,
+                temperature=sampling.temperature,
+                seed=sampling.seed,
+                ids=filled,
+                batch_size=len(filled),
+                description=f"{role}: answering, batch {number} of {len(todo)}",
+            )
+        except ValueError as error:
+            asked = ", ".join(repr(questions[place].id) for place in places[:3])
+            raise ValueError(
+                f"{role} model ({folder}), questions {asked}{', ...' if len(places) > 3 else ''}: {error}"
+            ) from error
+        responses = [
+            _response(tokenizer, questions[place], prompts[place], answer, stops)
+            for place, answer in zip(places, answers, strict=False)
+        ]
+        write_responses(first_free(parts, ".jsonl"), responses)
+
+
+def _response(
+    tokenizer: transformers.PreTrainedTokenizerBase,
+    question: Question,
+    prompt: Sequence[int],
+    answer: Sequence[int],
+    stops: Sequence[int],
+) -> Response:
+    finished = bool(answer) and answer[-1] in stops
+    spoken = answer[:-1] if finished else answer  # A stop token need not be a special one, so it is cut by hand.
+    return Response(
+        question_id=question.id,
+        prompt_tokens=tuple(prompt),
+        answer_tokens=tuple(answer),
+        text=tokenizer.decode(list(spoken), skip_special_tokens=True),
+        finished=finished,
+    )
+
+
+def _read_parts(parts: Path) -> list[Response]:
+    return [response for path in sorted(parts.glob("*.jsonl")) for response in read_responses(path)]
+
+
+RESPOND = Stage(
+    name="respond",
+    make=respond,
+    reads=(
+        "base",
+        "tuned",
+        "dtype",
+        "questions",
+        "num_questions",
+        "question_seed",
+        "question_levels",
+        "template",
+        "chat_template",
+        "sampling.max_new_tokens",
+        "sampling.temperature",
+        "sampling.seed",
+    ),
+    tuning=("sampling.batch_size",),
+)

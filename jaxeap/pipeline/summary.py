@@ -1,0 +1,38 @@
+"""What a run says at its end: the table, where the files are, and how long each stage took."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich.console
+
+from jaxeap.pipeline.runner import StageOutcome
+from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.report.table import contrast_table
+
+RESULTS = {
+    "metrics.json": "every number of the table, and more",
+    "table.md": "the table as Markdown",
+    "report/figures": "the figures",
+    "attribute": "edge scores (safetensors) and losses",
+    "respond": "questions and answers (JSON lines)",
+}
+
+
+def print_summary(
+    workdir: str | os.PathLike[str], outcomes: Sequence[StageOutcome], console: rich.console.Console
+) -> None:
+    """Prints the contrast of a finished run, its files and its times."""
+    workdir = Path(workdir)
+    console.print()
+    console.print(contrast_table(contrast_of(workdir / "contrast")))
+    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items()]
+    times = [f"{outcome.stage} {_spent(outcome)}" for outcome in outcomes]
+    lines += ["", f"{sum(outcome.seconds for outcome in outcomes):.1f} s: {', '.join(times)}"]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def _spent(outcome: StageOutcome) -> str:
+    return "reused" if outcome.status == "reused" else f"{outcome.seconds:.1f} s"

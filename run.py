@@ -1,0 +1,112 @@
+"""The main job: what did RL fine-tuning change inside a language model?
+
+    python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo
+    python run.py --config=configs/qwen_grpo.py --workdir=DIR --config.base=FOLDER --config.tuned=FOLDER \\
+        --config.questions=FILE.jsonl --config.selection.alpha=0.3
+
+Both models answer questions; those that both answer correctly are selected; every edge of either model is scored on
+its own answers; the two score distributions are contrasted. Every setting stands in jaxeap/pipeline/settings.py. What
+is finished in the work directory is reused, so the same command goes on where an interrupted one stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+# Read when transformers is imported, which otherwise advises to install PyTorch; its tokenizers need none.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+
+import ml_collections
+import rich.console
+from absl import app, flags
+from ml_collections import config_flags
+
+from jaxeap.pipeline import run_pipeline
+from jaxeap.pipeline.settings import require_known_keys
+from jaxeap.pipeline.summary import print_summary
+
+REPOSITORY = Path(__file__).resolve().parent
+EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"
+INTERRUPTED = 130
+FILE_WIDTH = 120
+"""Columns of the tables where the output goes to a file and not to a terminal."""
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the experiment.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; is made where it is missing.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the pipeline and prints what it found; returns the exit status, 1 for what the user can put right."""
+    try:
+        if len(leftover := parse_flags(arguments)) > 1:
+            raise ValueError(f"unexpected argument {leftover[1]!r}; flags are written --name=value")
+        config, workdir = _CONFIG.value, _WORKDIR.value
+        if config is None or not workdir:
+            raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
+        console = rich.console.Console()
+        if not console.is_terminal:
+            console = rich.console.Console(width=FILE_WIDTH)
+        outcomes = run_pipeline(config, workdir, console)
+        print_summary(workdir, outcomes, console)
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command goes on from here", INTERRUPTED)
+    except Exception as error:
+        if (message := message_for_user(error)) is None:
+            raise
+        return _say(f"error: {message}", 1)
+    return 0
+
+
+def parse_flags(arguments: Sequence[str]) -> list[str]:
+    """Parses the command line; returns what is not a flag.
+
+    Raises:
+      ValueError: a setting is overridden that does not exist; that is found before the config file is run.
+    """
+    app.define_help_flags()
+    names = [argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")]
+    settings = [name.removeprefix("config.") for name in names if name.startswith("config.")]
+    require_known_keys(settings, "--config")
+    return flags.FLAGS(list(arguments))
+
+
+def message_for_user(error: Exception) -> str | None:
+    """What to say of an error that the user can put right; None for an unexpected one, which keeps its traceback.
+
+    Errors for the user are those of flags and of the operating system, a setting that a config file names and that
+    does not exist, and what this project's own code raises as ValueError. A ValueError out of another library, or out
+    of a statement that raises nothing itself, is a bug.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, flags.Error | OSError):
+        return str(error)
+    if isinstance(error, ValueError) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise"):
+        return str(error)
+    if isinstance(error, AttributeError | KeyError) and Path(ml_collections.__file__).parent in _parents(frames[-1]):
+        place = next((frame for frame in reversed(frames) if frame.name == "get_config"), None)
+        if place is not None and (named := re.search(r'mean "(.+)" instead of "(.+)"', str(error))):
+            known, unknown = named.groups()
+            return f"{place.filename}, line {place.lineno}: there is no setting {unknown!r}; did you mean {known!r}?"
+    return None
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    return REPOSITORY in _parents(frame) and ".venv" not in Path(frame.filename).parts
+
+
+def _parents(frame: traceback.FrameSummary) -> Sequence[Path]:
+    return Path(frame.filename).resolve().parents
+
+
+def _say(message: str, status: int) -> int:
+    rich.console.Console(stderr=True).print(message, style="bold", markup=False, highlight=False, soft_wrap=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

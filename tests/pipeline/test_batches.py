@@ -1,0 +1,32 @@
+import hypothesis
+from hypothesis import strategies
+
+from jaxeap.pipeline.batches import unfinished_batches
+
+
+def test_by_hand():
+    batches = unfinished_batches([5, 9, 5, 7, 1], [False] * 5, batch_size=2)
+    assert [batch.real for batch in batches] == [[1, 3], [0, 2], [4]]
+    assert batches[-1].filled == [4, 4]
+
+
+def test_fewer_items_than_a_batch_are_not_filled_up():
+    (batch,) = unfinished_batches([3, 3], [False, False], batch_size=8)
+    assert batch.real == batch.filled == [0, 1]
+
+
+def test_nothing_to_do():
+    assert unfinished_batches([4, 4], [True, True], 3) == []
+
+
+@hypothesis.given(strategies.data())
+def test_what_is_left_after_any_finished_batches_are_the_other_batches(data):
+    lengths = data.draw(strategies.lists(strategies.integers(1, 5), min_size=1, max_size=20))
+    batch_size = data.draw(strategies.integers(1, 6))
+    whole = unfinished_batches(lengths, [False] * len(lengths), batch_size)
+    assert sorted(place for batch in whole for place in batch.real) == list(range(len(lengths)))
+    assert {len(batch.filled) for batch in whole} == {min(batch_size, len(lengths))}
+    done = data.draw(strategies.sets(strategies.integers(0, len(whole) - 1)))
+    finished = [any(place in whole[index].real for index in done) for place in range(len(lengths))]
+    rest = [batch for index, batch in enumerate(whole) if index not in done]
+    assert unfinished_batches(lengths, finished, batch_size) == rest

@@ -1,0 +1,269 @@
+"""The pipeline as a whole: right numbers, and no work done twice, whatever happens on the way."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxeap
+from jaxeap.models.model import Decoder
+from jaxeap.models.save import save_model
+from jaxeap.pipeline import run_pipeline
+from jaxeap.pipeline.scores import read_scores
+from jaxeap.pipeline.stages import STAGES
+from jaxeap.pipeline.stages.attribute import Cell, nodes_of, scores_of
+from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.pipeline.stages.respond import questions_of, responses_of
+from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.tasks.tokenizer import arithmetic_tokenizer
+
+NAMES = [stage.name for stage in STAGES]
+
+
+def contents(workdir: Path) -> dict[str, bytes]:
+    """Every result by its path: all that is not hidden, put aside, or a note of the time it took."""
+    return {
+        str(path.relative_to(workdir)): path.read_bytes()
+        for path in sorted(workdir.rglob("*"))
+        if path.is_file()
+        and path.name != "stage.json"
+        and not any(part.startswith(".") or part == "superseded" for part in path.relative_to(workdir).parts)
+    }
+
+
+def statuses(outcomes) -> dict[str, str]:
+    return {outcome.stage: outcome.status for outcome in outcomes}
+
+
+class Interrupted(BaseException):
+    """As abrupt as a KeyboardInterrupt."""
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, target: str, call: int) -> None:
+    """Lets the function at `target` work until its call number `call`, from 1, which is interrupted."""
+    module, _, name = target.rpartition(".")
+    function = getattr(__import__(module, fromlist=[name]), name)
+    calls = iter(range(1, 1000))
+
+    def interrupted(*arguments, **options):
+        if next(calls) == call:
+            raise Interrupted
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(target, interrupted)
+
+
+def test_whole_run_leaves_every_result_and_the_right_numbers(config, console, tmp_path):
+    outcomes = run_pipeline(config, tmp_path / "w", console)
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "made")
+    workdir = tmp_path / "w"
+    assert (workdir / "metrics.json").read_bytes() == (workdir / "contrast" / "metrics.json").read_bytes()
+    assert "Activation intensity" in (workdir / "table.md").read_text()
+    assert {path.name for path in (workdir / "report" / "figures").iterdir()} == {
+        "edge_heat_maps.png",
+        "layer_intensity.png",
+        "score_distribution.png",
+    }
+
+    questions, selection = questions_of(workdir / "respond"), selection_of(workdir / "select")
+    assert len(questions) == 11
+    assert selection.question_ids == [question.id for question in questions]
+    for role in ("base", "tuned"):
+        model = jaxeap.load_model(config[role])
+        scored = scores_of(workdir / "attribute", Cell(role, role), selection.question_ids)
+        for index, response in enumerate(responses_of(workdir / "respond", role)):
+            tokens = np.array(response.prompt_tokens + response.answer_tokens)
+            logits = np.asarray(model(tokens[None]), np.float64)[0]
+            greedy = logits.argmax(axis=-1)[len(response.prompt_tokens) - 1 : -1]
+            np.testing.assert_array_equal(greedy, response.answer_tokens)
+            log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+            surprise = [
+                -log_probabilities[position - 1, tokens[position]]
+                for position in range(len(response.prompt_tokens), len(tokens))
+            ][: selection.cut_length]
+            np.testing.assert_allclose(scored.loss[index], np.mean(surprise), rtol=1e-5)
+            alone = jaxeap.attribute(
+                model,
+                jaxeap.Batch.from_sequences([tokens.tolist()], [(len(response.prompt_tokens), len(tokens))]),
+            )
+            np.testing.assert_allclose(scored.scores[index], alone.scores[0], atol=1e-6)
+
+    base = read_scores(workdir / "attribute" / "base_on_base_text", selection.question_ids).scores
+    intensity = contrast_of(workdir / "contrast")["intensity"]
+    np.testing.assert_allclose(intensity.base, np.abs(base.astype(np.float64)).mean(), rtol=1e-12)
+    graph = jaxeap.EdgeGraph.for_config(model.config)
+    nodes = nodes_of(workdir / "attribute")
+    assert (nodes.sources, nodes.destinations) == (graph.sources, graph.destinations)
+    np.testing.assert_array_equal(nodes.mask, graph.mask)
+
+
+def test_second_run_touches_nothing(config, console, tmp_path, no_figures):
+    run_pipeline(config, tmp_path, console)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in visible_files(tmp_path)}
+    outcomes = run_pipeline(config, tmp_path, console)
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "reused")
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in visible_files(tmp_path)} == before
+    assert all(f"{name}: reused" in console.file.getvalue() for name in NAMES)
+
+
+def visible_files(workdir: Path) -> list[Path]:
+    return [path for path in workdir.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console, tmp_path, no_figures):
+    run_pipeline(config, tmp_path, console)
+    before = contents(tmp_path)
+    config.selection.alpha = 0.4
+    outcomes = run_pipeline(config, tmp_path, console)
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "made") | {"respond": "reused", "grade": "reused"}
+    assert "config.selection.alpha (1.0 -> 0.4)" in console.file.getvalue()
+    kept = contents(tmp_path / "superseded" / "1")
+    assert kept == {name: content for name, content in before.items() if name in kept}
+    assert {Path(name).parts[0] for name in kept} == {*NAMES[2:], "config.json", "metrics.json", "table.md"}
+    assert selection_of(tmp_path / "select").cut_length == 2
+
+    fresh = tmp_path.parent / f"{tmp_path.name}_fresh"
+    run_pipeline(config, fresh, console)
+    assert contents(tmp_path) == contents(fresh)
+
+
+@pytest.mark.parametrize(
+    ("target", "call", "continued"),
+    [
+        ("jaxeap.pipeline.stages.respond.generate", 2, "respond"),
+        ("jaxeap.pipeline.stages.respond.generate", 4, "respond"),
+        ("jaxeap.pipeline.stages.attribute.attribute", 3, "attribute"),
+        ("jaxeap.pipeline.stages.attribute.attribute", 8, "attribute"),
+        ("jaxeap.pipeline.stages.contrast.layer_intensity", 1, "contrast"),
+    ],
+)
+def test_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(
+    target, call, continued, config, console, tmp_path, no_figures, monkeypatch
+):
+    run_pipeline(config, tmp_path / "whole", console)
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, target, call)
+        with pytest.raises(Interrupted):
+            run_pipeline(config, tmp_path / "resumed", console)
+    (tmp_path / "resumed" / continued / ".half.json.1.tmp").write_text("{")
+    calls = []
+    function = getattr(__import__(target.rpartition(".")[0], fromlist=["x"]), target.rpartition(".")[2])
+    monkeypatch.setattr(target, lambda *a, **k: calls.append(1) or function(*a, **k))
+    outcomes = run_pipeline(config, tmp_path / "resumed", console)
+    done = NAMES.index(continued)
+    assert statuses(outcomes) == (
+        dict.fromkeys(NAMES[:done], "reused") | {continued: "continued"} | dict.fromkeys(NAMES[done + 1 :], "made")
+    )
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+    batches = {"respond": 2 * 3, "attribute": 2 * 4, "contrast": 1}[continued]
+    assert len(calls) == batches - (call - 1), "finished batches were computed again"
+    assert not list((tmp_path / "resumed").rglob("*.tmp"))
+
+
+def test_damaged_result_is_made_again_to_the_same_bytes(config, console, tmp_path, no_figures):
+    run_pipeline(config, tmp_path, console)
+    before = contents(tmp_path)
+    shard = tmp_path / "attribute" / "tuned_on_tuned_text" / "00001.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 1
+    shard.write_bytes(content)
+    (tmp_path / "respond" / "base.jsonl").unlink()
+    outcomes = run_pipeline(config, tmp_path, console)
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "reused") | {"respond": "repaired", "attribute": "repaired"}
+    assert contents(tmp_path) == before
+
+
+def test_batch_sizes_change_no_result_and_cause_no_work(config, console, tmp_path, no_figures):
+    run_pipeline(config, tmp_path / "w", console)
+    config.sampling.batch_size = config.attribution.batch_size = 7
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "reused")
+    run_pipeline(config, tmp_path / "fresh", console)
+    ids = selection_of(tmp_path / "w" / "select").question_ids
+    for cell in ("base_on_base_text", "tuned_on_tuned_text"):
+        one, other = (read_scores(tmp_path / name / "attribute" / cell, ids).scores for name in ("w", "fresh"))
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_model_changed_in_place_is_noticed(config, console, tmp_path, no_figures):
+    for role in ("base", "tuned"):
+        shutil.copytree(config[role], tmp_path / role)
+        config[role] = str(tmp_path / role)
+    run_pipeline(config, tmp_path / "w", console)
+    model = jaxeap.load_model(config.tuned)
+    weights = jax.tree.map(lambda array: array * 1.01, model.weights)
+    save_model(Decoder(model.config, weights), config.tuned, arithmetic_tokenizer())
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "made")
+    assert "config.tuned (other content)" in console.file.getvalue()
+
+
+def test_moved_model_is_the_same_model(config, console, tmp_path, no_figures):
+    run_pipeline(config, tmp_path / "w", console)
+    shutil.copytree(config.base, tmp_path / "moved")
+    config.base = str(tmp_path / "moved")
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "reused")
+
+
+def test_same_model_twice_has_changed_nothing(config, console, tmp_path, no_figures):
+    config.tuned = config.base
+    run_pipeline(config, tmp_path, console)
+    for metric in contrast_of(tmp_path / "contrast").metrics:
+        assert metric.difference == 0.0
+        assert metric.interval == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("what", "said"), [("loss", "loss is nan"), ("scores", "scores are not all finite")])
+def test_numbers_that_are_not_finite_are_refused_by_name(
+    what, said, config, console, tmp_path, no_figures, monkeypatch
+):
+    def broken(model, batch, **options):
+        result = jaxeap.attribute(model, batch, **options)
+        broken_part = np.array(getattr(result, what))
+        broken_part[1] = np.nan
+        return jaxeap.AttributionResult(
+            **{"scores": result.scores, "loss": result.loss, what: broken_part},
+            graph=result.graph,
+            method=result.method,
+            ablation=result.ablation,
+        )
+
+    monkeypatch.setattr("jaxeap.pipeline.stages.attribute.attribute", broken)
+    with pytest.raises(ValueError, match=said) as caught:
+        run_pipeline(config, tmp_path, console)
+    assert "base model" in str(caught.value)
+    assert config.base in str(caught.value)
+    id_ = selection_of(tmp_path / "select").question_ids[1]
+    assert f"question {id_!r}" in str(caught.value)
+    assert "weights are likely damaged" in str(caught.value)
+    assert not list((tmp_path / "attribute").rglob("*.safetensors")), "what is not finite must not be kept"
+
+
+def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_path):
+    model = jaxeap.load_model(config.tuned)
+    weights = jax.tree.map(lambda array: array.at[..., 0].set(np.nan), model.weights)
+    save_model(Decoder(model.config, weights), tmp_path / "broken", arithmetic_tokenizer())
+    config.tuned = str(tmp_path / "broken")
+    with pytest.raises(ValueError, match=r"tuned model \(.*broken\), questions .* not finite"):
+        run_pipeline(config, tmp_path / "w", console)
+
+
+def test_missing_model_folder_is_named(config, console, tmp_path):
+    config.base = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        run_pipeline(config, tmp_path / "w", console)
+
+
+def test_model_folder_without_tokenizer_is_named(config, console, tmp_path):
+    save_model(jaxeap.load_model(config.base), tmp_path / "bare")
+    config.base = str(tmp_path / "bare")
+    with pytest.raises(FileNotFoundError, match="bare: no tokenizer"):
+        run_pipeline(config, tmp_path / "w", console)
+
+
+def test_config_is_kept_for_the_reader(config, console, tmp_path, no_figures):
+    run_pipeline(config, tmp_path, console)
+    kept = json.loads((tmp_path / "config.json").read_text())
+    assert kept["selection.alpha"] == 1.0
+    assert kept["base"] == config.base

@@ -1,0 +1,142 @@
+"""Every setting is known, checked, and read by somebody."""
+
+import dataclasses
+import inspect
+
+import ml_collections
+import pytest
+
+from jaxeap.metrics import MetricOptions
+from jaxeap.pipeline import settings
+from jaxeap.pipeline.settings import default_config, flat, require_known_keys, restricted, validate, within
+from jaxeap.pipeline.stages import STAGES
+from jaxeap.tasks.selection import SelectionOptions
+
+
+@pytest.fixture
+def complete() -> ml_collections.ConfigDict:
+    config = default_config()
+    config.base, config.tuned, config.questions = "base", "tuned", "arithmetic:test"
+    return config
+
+
+def test_defaults_with_a_pair_and_questions_are_valid(complete):
+    validate(complete)
+
+
+def test_every_setting_is_read_by_a_stage_and_every_declared_one_exists():
+    declared = [key for stage in STAGES for key in (*stage.reads, *stage.tuning)]
+    unread = [key for key in flat(default_config()) if not within(key, declared)]
+    assert unread == ["compilation_cache"], "which run_pipeline reads itself"
+    require_known_keys(declared, "stages")
+
+
+def test_every_group_of_settings_is_explained():
+    paragraphs = inspect.getsource(settings.default_config).split("\n\n")
+    for paragraph in paragraphs[2:]:
+        assert "  # " in paragraph, f"nothing explains\n{paragraph}"
+
+
+@pytest.mark.parametrize(("group", "options"), [("selection", SelectionOptions), ("metrics", MetricOptions)])
+def test_groups_have_the_options_and_defaults_of_their_dataclass(group, options):
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    defaults.pop("unequal_prompts", None)  # Unequal prompts are refused before anything is answered.
+    assert dict(default_config()[group]) == defaults
+
+
+@pytest.mark.parametrize(
+    ("key", "suggested"),
+    [
+        ("selection.alpah", "selection.alpha"),
+        ("alpha", "selection.alpha"),
+        ("num_question", "num_questions"),
+        ("sampling.max_tokens", "sampling.max_new_tokens"),
+        ("selecton.alpha", "selection.alpha"),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest_one(key, suggested):
+    with pytest.raises(ValueError, match=f"'{key}'; did you mean '{suggested}'") as caught:
+        require_known_keys([key], "--config")
+    assert "\n" not in str(caught.value)
+
+
+def test_key_like_no_other_lists_all():
+    with pytest.raises(ValueError, match=r"'zzz'; there are .*selection\.alpha"):
+        require_known_keys(["zzz"], "--config")
+
+
+def test_groups_are_known_keys():
+    require_known_keys(["selection", "selection.alpha"], "--config")
+
+
+def test_key_that_a_config_file_invents_is_refused(complete):
+    complete.selection.alhpa = 0.3
+    with pytest.raises(ValueError, match=r"'selection.alhpa'; did you mean 'selection.alpha'"):
+        validate(complete)
+
+
+def test_config_without_a_setting_is_refused(complete):
+    del complete.grader
+    with pytest.raises(ValueError, match="lacks grader"):
+        validate(complete)
+
+
+def test_pair_and_questions_must_be_given():
+    with pytest.raises(ValueError) as caught:
+        validate(default_config())
+    for key in ("base", "tuned", "questions"):
+        assert f"--config.{key}=" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("dtype", "float8", "choose one of float32"),
+        ("grader", "guess", "choose one of"),
+        ("attribution.method", "magic", "choose one of eap"),
+        ("attribution.level", "layer", "choose one of block, head"),
+        ("attribution.ablation", "corrupted", "choose one of zero"),
+        ("num_questions", 0, "at least 1"),
+        ("sampling.max_new_tokens", 0, "at least 1"),
+        ("sampling.batch_size", 0, "at least 1"),
+        ("attribution.batch_size", -1, "at least 1"),
+        ("bootstrap.resamples", 0, "at least 1"),
+        ("sampling.seed", -1, "0 or more"),
+        ("sampling.temperature", -0.5, "0 \\(greedy\\) or above"),
+        ("sampling.temperature", float("nan"), "0 \\(greedy\\) or above"),
+        ("bootstrap.confidence", 1.0, "between 0 and 1"),
+        ("template", "answer me", "must hold {question}"),
+        ("selection.alpha", 0.0, "alpha must be"),
+        ("selection.correctness", "all", "correctness must be"),
+        ("metrics.bins", 1, "bins"),
+    ],
+)
+def test_values_without_sense_are_refused_by_name(complete, key, value, said):
+    complete.update_from_flattened_dict({key: value})
+    with pytest.raises(ValueError, match=said) as caught:
+        validate(complete)
+    assert key.rpartition(".")[2] in str(caught.value)
+
+
+def test_everything_that_is_wrong_is_said_at_once(complete):
+    complete.dtype, complete.selection.alpha, complete.bootstrap.confidence = "int4", -1.0, 2.0
+    with pytest.raises(ValueError) as caught:
+        validate(complete)
+    assert all(name in str(caught.value) for name in ("dtype", "alpha", "confidence"))
+
+
+def test_restricted_config_has_what_was_declared_and_nothing_else(complete):
+    part = restricted(complete, ("base", "sampling.seed", "selection"))
+    assert part.base == "base"
+    assert part.sampling.seed == 0
+    assert dict(part.selection) == dict(complete.selection)
+    for undeclared in (lambda: part.tuned, lambda: part.sampling.temperature, lambda: part.metrics):
+        with pytest.raises(AttributeError):
+            undeclared()
+
+
+def test_keys_lie_within_groups_by_whole_names():
+    assert within("sampling.seed", ["sampling"])
+    assert within("questions", ["questions"])
+    assert not within("question_seed", ["question"])
+    assert not within("sampling", ["sampling.seed"])

@@ -1,0 +1,144 @@
+"""run.py as a user meets it: what it prints, its exit status, and which errors keep their traceback."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.model import Decoder
+from jaxeap.models.rope import RopeConfig
+from jaxeap.models.save import save_model
+from jaxeap.pipeline.workdir import open_workdir
+from jaxeap.tasks.tokenizer import arithmetic_tokenizer
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+CONFIG = """
+from jaxeap.pipeline.settings import default_config
+
+def get_config():
+    config = default_config()
+    config.questions = "arithmetic:test"
+    config.num_questions = 6
+    config.sampling.max_new_tokens = 4
+    config.selection.correctness = "both_wrong"
+    config.bootstrap.resamples = 20
+    return config
+"""
+
+
+@pytest.fixture(scope="module")
+def run() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("run", REPOSITORY / "run.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = ModelConfig(
+        family="qwen2",
+        vocab_size=32,
+        embed_dim=8,
+        num_layers=1,
+        num_heads=1,
+        num_kv_heads=1,
+        head_dim=8,
+        mlp_dim=8,
+        activation="silu",
+        norm_epsilon=1e-6,
+        rope=RopeConfig(theta=10_000.0),
+        windows=(None,),
+        qkv_bias=True,
+        tied_embeddings=True,
+    )
+    folder = tmp_path_factory.mktemp("model") / "model"
+    save_model(Decoder.random(config), folder, arithmetic_tokenizer())
+    return folder
+
+
+def started(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(REPOSITORY / "run.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_run_from_another_folder_prints_the_table_and_where_the_files_are(model_folder, tmp_path):
+    (tmp_path / "experiment.py").write_text(CONFIG)
+    os.symlink(model_folder, tmp_path / "model")
+    arguments = ("--config=experiment.py", "--workdir=w", "--config.base=model", "--config.tuned=model")
+    first = started(*arguments, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    for text in ("Activation intensity", "Difference", "95%", "interval", "w/metrics.json", "attribute", " s: respond"):
+        assert text in first.stdout, text
+    assert json.loads((tmp_path / "w" / "metrics.json").read_text())["contrast"]["metrics"]["intensity"]["base"] > 0
+
+    with open_workdir(tmp_path / "w"):
+        refused = started(*arguments, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: w is in use by another run")
+    assert "Traceback" not in refused.stderr
+
+
+def test_wrong_key_ends_with_one_line(run, capsys):
+    assert run.main(["run.py", "--config=configs/tiny_grpo.py", "--workdir=w", "--config.selection.alpah=1"]) == 1
+    assert (
+        capsys.readouterr().err == "error: --config has no setting 'selection.alpah'; did you mean 'selection.alpha'?\n"
+    )
+
+
+def test_wrong_group_in_a_config_file_is_named(tmp_path):
+    text = CONFIG.replace("return config", "config.selecton.alpha = 1.0\n    return config")
+    (tmp_path / "experiment.py").write_text(text)
+    ended = started("--config=experiment.py", "--workdir=w", cwd=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    number = text.splitlines().index("    config.selecton.alpha = 1.0") + 1
+    assert line == f"error: experiment.py, line {number}: there is no setting 'selecton'; did you mean 'selection'?"
+    assert not (tmp_path / "w").exists()
+
+
+def raised(raiser) -> Exception:
+    try:
+        raiser()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_own_value_errors_and_missing_files_are_for_the_user(run, tmp_path):
+    error = raised(lambda: open_workdir(REPOSITORY / "run.py").__enter__())
+    assert run.message_for_user(error) == str(error)
+    error = raised(lambda: (tmp_path / "nowhere").read_text())
+    assert "nowhere" in run.message_for_user(error)
+
+
+@pytest.mark.parametrize(
+    "raiser",
+    [
+        lambda: jnp.reshape(jnp.zeros(4), (3,)),
+        lambda: int("x"),
+        lambda: {}["x"],
+        lambda: [].x,
+        lambda: 1 / 0,
+    ],
+)
+def test_unexpected_errors_keep_their_traceback(run, raiser):
+    assert run.message_for_user(raised(raiser)) is None
+
+
+def test_interruption_says_how_to_go_on(run, capsys, monkeypatch):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "parse_flags", interrupted)
+    assert run.main(["run.py"]) == 130
+    assert "goes on" in capsys.readouterr().err
