@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import chex
 import jax
@@ -16,19 +17,27 @@ QUERY_BLOCK = 512
 
 
 def project(
-    x: jax.Array, layer: Mapping[str, jax.Array], taps: LayerTaps | None
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Queries [B, T, H, K], keys and values [B, T, G, K] of the normalised residual x [B, T, D], taps added."""
-    query = jnp.einsum("btd,dhk->bthk", x, layer["query"])
-    key = jnp.einsum("btd,dgk->btgk", x, layer["key"])
-    value = jnp.einsum("btd,dgk->btgk", x, layer["value"])
+    kind: Literal["query", "key", "value"], x: jax.Array, layer: Mapping[str, jax.Array], taps: LayerTaps | None
+) -> jax.Array:
+    """Queries [B, T, H, K], or keys or values [B, T, G, K], of the normalised residual, tap added.
+
+    Args:
+      kind: which of them.
+      x: [B, T, D], or [B, T, N, D] where each of the N heads reads a residual of its own.
+      layer: this layer's weights.
+      taps: this layer's taps, or None.
+    """
+    projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
     if taps is not None:
-        query, key, value = query + taps.query, key + taps.key, value + taps.value
-    if "query_bias" in layer:
-        query = query + layer["query_bias"][None, None]
-        key = key + layer["key_bias"][None, None]
-        value = value + layer["value_bias"][None, None]
-    return query, key, value
+        projected = projected + getattr(taps, kind)
+    if f"{kind}_bias" in layer:
+        projected = projected + layer[f"{kind}_bias"][None, None]
+    return projected
+
+
+def write(heads: jax.Array, layer: Mapping[str, jax.Array], each_head: bool = False) -> jax.Array:
+    """What heads [B, T, H, K] add to the residual stream [B, T, D], or each head apart [H, B, T, D]; linear."""
+    return jnp.einsum("bthk,hkd->hbtd" if each_head else "bthk,hkd->btd", heads, layer["output"])
 
 
 def attend(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxeap.models.attention import attend, project
+from jaxeap.models.attention import attend, project, write
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.mlp import gated_mlp
 from jaxeap.models.norm import rms_norm
@@ -21,6 +21,38 @@ from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTap
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(queries, keys, values) -> (head outputs [B, T, H, K], whatever the mixing keeps, such as an updated cache)."""
+
+Reads = jax.Array | tuple[jax.Array, jax.Array, jax.Array]
+"""What attention reads of the residual stream: [B, T, D] for all heads, or residuals of their own for queries, keys and
+values, each [B, T, D] or, where each of N heads has its own, [B, T, N, D]."""
+
+
+def attention_heads(
+    reads: Reads,
+    layer: Mapping[str, jax.Array],
+    taps: LayerTaps | None,
+    config: ModelConfig,
+    rotation: tuple[jax.Array, jax.Array],
+    mix: Mix,
+    propagation: Propagation = GRADIENT,
+) -> tuple[jax.Array, Any]:
+    """Outputs [B, T, H, K] of a layer's heads, as `write` adds them to the residual stream, and what `mix` kept.
+
+    The arguments are those of `block`, but that queries, keys and values may read different residuals.
+    """
+    normed = jax.tree.map(lambda x: rms_norm(x, layer["attention_norm"], config.norm_epsilon, propagation), reads)
+    for_query, for_key, for_value = normed if isinstance(normed, tuple) else (normed, normed, normed)
+    query = rotate(project("query", for_query, layer, taps), *rotation)
+    key = rotate(project("key", for_key, layer, taps), *rotation)
+    return mix(query, key, project("value", for_value, layer, taps))
+
+
+def feed_forward(
+    x: jax.Array, layer: Mapping[str, jax.Array], config: ModelConfig, propagation: Propagation = GRADIENT
+) -> jax.Array:
+    """What a layer's feed-forward part adds to the residual stream [B, T, D] that it reads."""
+    normed = rms_norm(x, layer["mlp_norm"], config.norm_epsilon, propagation)
+    return gated_mlp(normed, layer, config.activation, propagation)
 
 
 def block(
@@ -48,16 +80,13 @@ def block(
     Returns:
       The residual stream after the layer; this layer's captures; what `mix` kept.
     """
-    normed = rms_norm(x, layer["attention_norm"], config.norm_epsilon, propagation)
-    query, key, value = project(normed, layer, taps)
-    heads, kept = mix(rotate(query, *rotation), rotate(key, *rotation), value)
+    heads, kept = attention_heads(x, layer, taps, config, rotation, mix, propagation)
     if overrides is not None:
         heads = jnp.where(overrides.attention, overrides.heads, heads)
-    middle = x + jnp.einsum("bthk,hkd->btd", heads, layer["output"])
+    middle = x + write(heads, layer)
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
     mlp_input = middle if taps is None else middle + taps.mlp
-    normed = rms_norm(mlp_input, layer["mlp_norm"], config.norm_epsilon, propagation)
-    mlp = gated_mlp(normed, layer, config.activation, propagation)
+    mlp = feed_forward(mlp_input, layer, config, propagation)
     if overrides is not None:
         mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
     captures = LayerCaptures(heads=heads, mlp=mlp, attention_input=x, mlp_input=mlp_input)
@@ -82,6 +111,22 @@ def embed(weights: Weights, tokens: jax.Array) -> jax.Array:
     return jnp.take(weights["embedding"], tokens, axis=0)
 
 
+def mixing(
+    config: ModelConfig, mask: jax.Array, propagation: Propagation = GRADIENT
+) -> tuple[tuple[jax.Array, jax.Array], Callable[[jax.Array | None], Mix]]:
+    """For a forward pass without a cache, mask [B, T] bool: the rotation, and each window's `Mix` (keeps None)."""
+    positions = positions_of(mask)
+
+    def mix_within(window: jax.Array | None) -> Mix:
+        def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
+            scale = config.head_dim**-0.5
+            return attend(query, key, value, positions, positions, mask, window, scale, propagation), None
+
+        return mix
+
+    return rotations(config.rope, config.head_dim, positions), mix_within
+
+
 LayerStep = Callable[..., tuple[jax.Array, LayerCaptures]]
 
 
@@ -97,8 +142,7 @@ def layer_step(config: ModelConfig, mask: jax.Array, propagation: Propagation = 
       step(x, layer, window, taps=None, overrides=None) -> (x, captures): the layer's weights, its window (an entry of
       `layer_windows`, or None), its taps and overrides.
     """
-    positions = positions_of(mask)
-    rotation = rotations(config.rope, config.head_dim, positions)
+    rotation, mix_within = mixing(config, mask, propagation)
 
     def step(
         x: jax.Array,
@@ -107,11 +151,7 @@ def layer_step(config: ModelConfig, mask: jax.Array, propagation: Propagation = 
         taps: LayerTaps | None = None,
         overrides: LayerOverrides | None = None,
     ) -> tuple[jax.Array, LayerCaptures]:
-        def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
-            scale = config.head_dim**-0.5
-            return attend(query, key, value, positions, positions, mask, window, scale, propagation), None
-
-        x, captures, _ = block(x, layer, taps, config, rotation, mix, overrides, propagation)
+        x, captures, _ = block(x, layer, taps, config, rotation, mix_within(window), overrides, propagation)
         return x, captures
 
     return step
