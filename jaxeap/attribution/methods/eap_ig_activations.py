@@ -12,7 +12,7 @@ from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.interventions import ablated_sources, differences, run_sources
 from jaxeap.attribution.loss import counted_loss
-from jaxeap.attribution.methods.path import PathOptions, quadrature
+from jaxeap.attribution.methods.path import PathOptions, between, quadrature
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
@@ -51,7 +51,7 @@ def eap_ig_activations(
 
     def add_run(scores: jax.Array, run: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         node, share, weight = run
-        held = jax.tree.map(lambda a, c: a + share.astype(c.dtype) * (c - a), ablated, clean)
+        held = jax.tree.map(functools.partial(between, share=share), ablated, clean)
         layers = jnp.arange(config.num_layers)
         overrides = LayerOverrides(
             attention=node == 2 * layers + 1, heads=held.heads, feed_forward=node == 2 * layers + 2, mlp=held.mlp

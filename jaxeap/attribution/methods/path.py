@@ -52,6 +52,12 @@ def quadrature(steps: int, rule: Rule) -> tuple[tuple[float, ...], tuple[float, 
     return tuple((k + offset) / steps for k in range(steps)), (1 / steps,) * steps
 
 
+def between(ablated: jax.Array, clean: jax.Array, share: jax.Array) -> jax.Array:
+    """(1 - share) ablated + share clean: exactly the one or the other at the path's ends."""
+    share = share.astype(clean.dtype)
+    return (1 - share) * ablated + share * clean
+
+
 def embedding_path_scores(
     weights: Weights,
     config: ModelConfig,
@@ -75,7 +81,7 @@ def embedding_path_scores(
 
     def add_point(scores: jax.Array, point: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         share, weight = point
-        along = ablated.embedding + share.astype(embedding.dtype) * (embedding - ablated.embedding)
+        along = between(ablated.embedding, embedding, share)
         trace = run_trace(weights, config, batch, embedding=along)
         return scores + weight * contract(weights, config, graph, deltas, Destinations.of(trace), settings.chunk), None
 
