@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import FAMILIES
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
+from jaxeap.models.parameters import abstract_weights
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import hugging_face_tensors, save_model
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer, load_tokenizer
@@ -43,14 +45,16 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(params=CONFIGS)
-def model(request: pytest.FixtureRequest) -> Decoder:
+def random_model(config: ModelConfig, seed: int = 0, dtype: Any = np.float32) -> Decoder:
     """Every parameter random, so that none is lost unseen."""
-    plain = Decoder.random(CONFIGS[request.param], seed=1)
-    rng = np.random.default_rng(0)
-    return Decoder(
-        plain.config, jax.tree.map(lambda x: x + rng.normal(0, 0.1, x.shape).astype(np.float32), plain.weights)
-    )
+    rng = np.random.default_rng(seed)
+    weights = jax.tree.map(lambda spec: jnp.asarray(rng.normal(0, 0.3, spec.shape), dtype), abstract_weights(config))
+    return Decoder(config, weights)
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def model(request: pytest.FixtureRequest) -> Decoder:
+    return random_model(CONFIGS[request.param], seed=1)
 
 
 def test_to_tensor_undoes_to_parameter(model: Decoder) -> None:
@@ -83,7 +87,7 @@ def test_transformers_gives_the_same_logits(model: Decoder, tmp_path: Path) -> N
 
 
 def test_a_linear_layer_is_written_as_outputs_by_inputs() -> None:
-    model = Decoder.random(CONFIGS["qwen2"], seed=1)
+    model = random_model(CONFIGS["qwen2"], seed=1)
     tensors = hugging_face_tensors(model)
     query = np.asarray(model.weights["layers"]["query"])
     for head, channel in ((0, 0), (2, 5)):
@@ -94,7 +98,7 @@ def test_a_linear_layer_is_written_as_outputs_by_inputs() -> None:
 
 
 def test_half_precision_is_written_as_float32(tmp_path: Path) -> None:
-    model = Decoder.random(CONFIGS["qwen2"], seed=1, dtype=jnp.bfloat16)
+    model = random_model(CONFIGS["qwen2"], dtype=jnp.bfloat16)
     save_model(model, tmp_path)
     tensors = safetensors.numpy.load_file(tmp_path / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float32)}
@@ -104,7 +108,7 @@ def test_half_precision_is_written_as_float32(tmp_path: Path) -> None:
 
 
 def test_the_tokenizer_goes_along_with_its_special_tokens(tmp_path: Path) -> None:
-    save_model(Decoder.random(CONFIGS["qwen2"]), tmp_path, arithmetic_tokenizer())
+    save_model(random_model(CONFIGS["qwen2"]), tmp_path, arithmetic_tokenizer())
     assert load_tokenizer(tmp_path).encode("37+58=") == arithmetic_tokenizer().encode("37+58=")
     for name in ("config.json", "generation_config.json"):
         content = json.loads((tmp_path / name).read_text())
@@ -113,9 +117,9 @@ def test_the_tokenizer_goes_along_with_its_special_tokens(tmp_path: Path) -> Non
 
 def test_an_older_model_is_replaced_and_other_files_stay(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    save_model(Decoder.random(CONFIGS["llama"]), folder)
+    save_model(random_model(CONFIGS["llama"]), folder)
     (folder / "notes.txt").write_text("mine")
-    newer = Decoder.random(CONFIGS["qwen2"], seed=5)
+    newer = random_model(CONFIGS["qwen2"], seed=5)
     save_model(newer, folder)
     jax.tree.map(np.testing.assert_array_equal, load_model(folder).weights, newer.weights)
     assert (folder / "notes.txt").read_text() == "mine"
@@ -132,7 +136,7 @@ def test_an_older_model_is_replaced_and_other_files_stay(tmp_path: Path) -> None
     ],
 )
 def test_what_config_json_cannot_say_is_refused_and_leaves_nothing(changes: dict, message: str, tmp_path: Path) -> None:
-    model = Decoder.random(dataclasses.replace(LLAMA, **changes))
+    model = random_model(dataclasses.replace(LLAMA, **changes))
     with pytest.raises(ValueError, match=message):
         save_model(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
