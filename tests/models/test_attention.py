@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxeap.models import attention
 from jaxeap.models.attention import attend
 from tests.models.numpy_decoder import attend_one
 
@@ -75,3 +76,30 @@ def test_query_heads_share_keys_in_consecutive_groups():
     change = np.abs(attend(query, key, moved_value, *arguments) - attend(query, key, value, *arguments))
     np.testing.assert_allclose(change[:, :, :3], 1, atol=1e-5)
     np.testing.assert_array_equal(change[:, :, 3:], 0)
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_blocks_of_queries_give_the_same_result_and_gradients(window: int | None, monkeypatch: pytest.MonkeyPatch):
+    """Blocks of 4 divide 11 queries into two full ones and a padded one."""
+    mask = np.ones((BATCH, LENGTH), bool)
+    mask[0, :2] = False
+    standing = np.maximum(positions((2, 0)), 0)
+    weight = np.random.default_rng(1).standard_normal((BATCH, LENGTH, HEADS, WIDTH)).astype(np.float32)
+
+    def value_and_gradients(query_block: int):
+        monkeypatch.setattr(attention, "QUERY_BLOCK", query_block)
+
+        # A new function for each block size: a compiled one would not see the new value.
+        def loss(query, key, value):
+            width = None if window is None else jnp.int32(window)
+            out = attend(query, key, value, standing, standing, mask, width, WIDTH**-0.5)
+            return (jnp.sin(out) * weight).sum(), out
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(*random_inputs())
+
+    (_, out), gradients = value_and_gradients(512)
+    (_, blocked_out), blocked_gradients = value_and_gradients(4)
+    np.testing.assert_allclose(blocked_out, out, rtol=0, atol=1e-6)
+    for gradient, blocked in zip(gradients, blocked_gradients, strict=True):
+        assert np.abs(gradient).max() > 0.1
+        np.testing.assert_allclose(blocked, gradient, rtol=0, atol=2e-6 * np.abs(gradient).max())

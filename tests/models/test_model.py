@@ -15,9 +15,8 @@ from tests.models.conftest import TinyModel
 
 
 def test_weights_are_the_parameters_themselves(tiny_qwen2: TinyModel):
-    model = tiny_qwen2.model
-    weights = random_weights(model.config, jax.random.key(0))
-    built = Decoder(model.config, weights)
+    weights = tiny_qwen2.model.weights
+    built = Decoder(tiny_qwen2.model.config, weights)
     assert jax.tree.structure(built.weights) == jax.tree.structure(weights)
     assert all(
         one is other for one, other in zip(jax.tree.leaves(built.weights), jax.tree.leaves(weights), strict=True)
