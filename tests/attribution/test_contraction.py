@@ -1,0 +1,133 @@
+"""The contraction against plain loops, whatever the chunk and the grouping of layers."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxeap.attribution import contraction
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.contraction import automatic_chunk, contract, edge_dots, layer_group_bounds
+from jaxeap.attribution.destinations import Destinations
+from jaxeap.attribution.graph import EdgeGraph, Level
+from jaxeap.attribution.sources import Sources
+from jaxeap.attribution.trace import Trace
+from tests.attribution.closeness import assert_scores_close
+from tests.attribution.tiny import TinyModel
+
+ROUNDING = 1e-6
+
+
+def run_contraction(tiny: TinyModel, trace: Trace, level: Level, chunk: int) -> np.ndarray:
+    """[B, S, J], compiled anew so that patched constants are seen."""
+    graph = EdgeGraph.for_config(tiny.model.config, level)
+    scores = jax.jit(lambda *arguments: contract(arguments[0], tiny.model.config, graph, *arguments[1:], chunk=chunk))
+    return np.asarray(scores(tiny.model.weights, Sources.of(trace.captures), Destinations.of(trace)))
+
+
+@pytest.fixture(scope="module")
+def expected(tiny: TinyModel, trace: Trace) -> np.ndarray:
+    """Head-level scores [B, S, J] with delta = u: one float64 dot product per edge over full arrays."""
+    weights, config = tiny.model.weights, tiny.model.config
+    graph = EdgeGraph.for_config(config, "head")
+    outputs = np.asarray(Sources.of(trace.captures).expand(weights, "head"), np.float64)
+    gradients = np.asarray(Destinations.of(trace).expand(weights, config, "head"), np.float64)
+    scores = np.zeros((len(outputs), *graph.mask.shape))
+    for row, column in np.argwhere(graph.mask):
+        scores[:, row, column] = (outputs[:, row] * gradients[:, column]).sum(axis=(1, 2))
+    return scores
+
+
+def test_edge_dots_against_loops():
+    rng = np.random.default_rng(0)
+    deltas, gradients = rng.normal(size=(2, 3, 5, 4)), rng.normal(size=(2, 6, 5, 4))
+    found = edge_dots(jnp.asarray(deltas, jnp.float32), jnp.asarray(gradients, jnp.float32))
+    assert found.shape == (2, 3, 6) and found.dtype == jnp.float32
+    for b, s, j in np.ndindex(2, 3, 6):
+        np.testing.assert_allclose(found[b, s, j], np.sum(deltas[b, s] * gradients[b, j]), rtol=1e-5, atol=1e-5)
+
+
+# The batch has 11 positions: 1 and 11 divide them, 3 leaves a last chunk that overlaps by one, 7 one by three.
+@pytest.mark.parametrize("chunk", [1, 3, 7, 11])
+def test_chunks_add_up(tiny: TinyModel, batch: Batch, trace: Trace, expected: np.ndarray, chunk: int):
+    assert batch.tokens.shape[1] == 11
+    assert_scores_close(run_contraction(tiny, trace, "head", chunk), expected, ROUNDING)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_layer_groups_leave_out_nothing(
+    tiny: TinyModel, trace: Trace, expected: np.ndarray, groups: int, monkeypatch: pytest.MonkeyPatch
+):
+    grouped = functools.partial(layer_group_bounds, groups=groups)
+    assert len(grouped(EdgeGraph.for_config(tiny.model.config, "head"))) == groups
+    monkeypatch.setattr(contraction, "layer_group_bounds", grouped)
+    assert_scores_close(run_contraction(tiny, trace, "head", 11), expected, ROUNDING)
+
+
+@pytest.mark.parametrize("level", ["block", "head"])
+@pytest.mark.parametrize("layers, groups", [(1, 4), (2, 2), (3, 4), (5, 4), (28, 4), (6, 6)])
+def test_groups_cover_every_edge_once(tiny: TinyModel, level: Level, layers: int, groups: int):
+    config = dataclasses.replace(tiny.model.config, num_layers=layers, windows=(None,) * layers)
+    graph = EdgeGraph.for_config(config, level)
+    covered = np.zeros(graph.mask.shape, int)
+    for upto, first, last in layer_group_bounds(graph, groups):
+        covered[:upto, first:last] += 1
+    assert (covered[graph.mask] == 1).all()
+    assert covered.max() == 1
+    if layers >= groups > 1:
+        assert covered.mean() < 0.9  # and the rest is left out
+
+
+def test_pairs_that_are_no_edge_score_exactly_zero(tiny: TinyModel, trace: Trace, expected: np.ndarray):
+    mask = EdgeGraph.for_config(tiny.model.config, "head").mask
+    found = run_contraction(tiny, trace, "head", 11)
+    assert not found[:, ~mask].any()
+    assert (found[:, mask] != 0).all()
+
+
+def test_destination_gradients_against_a_pull_back_in_numpy(tiny: TinyModel, trace: Trace):
+    # y = W(x / r * s), r = sqrt(mean(x^2) + eps): dy/dx^T g = (s W^T g - x <x, s W^T g> / (D r^2)) / r.
+    weights, config = tiny.model.weights, tiny.model.config
+    found = np.asarray(Destinations.of(trace).expand(weights, config, "head"))
+    graph = EdgeGraph.for_config(config, "head")
+    for column, (kind, layer, head) in enumerate(graph.destination_nodes):
+        if kind in ("mlp", "logits"):
+            taps = trace.gradients
+            expected = np.asarray(taps.final if kind == "logits" else taps.layers.mlp[layer])
+        else:
+            gradient = np.asarray(getattr(trace.gradients.layers, kind)[layer, :, :, head], np.float64)
+            scaled = np.asarray(weights["layers"][kind][layer][:, head], np.float64)
+            scaled = (gradient @ scaled.T) * np.asarray(weights["layers"]["attention_norm"][layer], np.float64)
+            x = np.asarray(trace.captures.layers.attention_input[layer], np.float64)
+            root = np.sqrt((x**2).mean(axis=-1, keepdims=True) + config.norm_epsilon)
+            along = (x * scaled).sum(axis=-1, keepdims=True) / (config.embed_dim * root**2)
+            expected = (scaled - x * along) / root
+        np.testing.assert_allclose(found[:, column], expected, rtol=0, atol=1e-6 * max(1.0, np.abs(expected).max()))
+
+
+def test_block_level_is_the_sum_over_heads(tiny: TinyModel, trace: Trace):
+    weights, config = tiny.model.weights, tiny.model.config
+    heads = np.asarray(Destinations.of(trace).expand(weights, config, "head"))
+    blocks = np.asarray(Destinations.of(trace).expand(weights, config, "block"))
+    head_nodes = EdgeGraph.for_config(config, "head").destination_nodes
+    for column, (kind, layer, _) in enumerate(EdgeGraph.for_config(config, "block").destination_nodes):
+        own = [index for index, node in enumerate(head_nodes) if (node.kind, node.layer) == (kind, layer)]
+        np.testing.assert_allclose(blocks[:, column], heads[:, own].sum(axis=1), rtol=0, atol=1e-5)
+
+
+def test_automatic_chunk_keeps_to_its_budget(tiny: TinyModel):
+    config = tiny.model.config
+    graph = EdgeGraph.for_config(config, "head")
+    nodes = len(graph.sources) + len(graph.destinations)
+    position = 4 * nodes * config.embed_dim  # bytes that one position of one example takes in float32
+    for batch, length, positions in [(1, 100, 100), (1, 100, 7), (4, 100, 30), (3, 50, 1)]:
+        chunk = automatic_chunk(graph, config, batch, length, budget=positions * batch * position)
+        assert 1 <= chunk <= positions
+        # Even chunks: no more of them than the budget asks for, and the last is nearly as long as the others.
+        assert -(-length // chunk) == -(-length // positions)
+        assert chunk - (length - chunk * (length // chunk)) % chunk <= chunk
+    assert automatic_chunk(graph, config, 64, 4096, budget=1) == 1
+    assert automatic_chunk(graph, config, 1, 5, budget=2**40) == 5
