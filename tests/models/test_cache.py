@@ -40,7 +40,7 @@ def test_rows_may_stand_anywhere_and_rest(tiny: TinyModel):
     np.testing.assert_array_equal(cache.lengths, [8, 8])
     for row in range(2):
         expected = tiny.expected_logits(tokens[row, :8])
-        np.testing.assert_allclose(found[row], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(found[row], expected, rtol=0, atol=3e-6 * np.abs(expected).max())
 
 
 def test_cache_holds_no_trace_of_padding(tiny_qwen2: TinyModel):
