@@ -13,6 +13,9 @@ Hardware:   one 80 GB GPU for 7B (16 GB of weights, one model in memory at a tim
             result beyond rounding.
 Time:       not measured yet at this size. Nearly all of it goes into writing the answers: up to 32768 tokens each, for
             every question; scoring takes one forward and one backward pass over some hundred tokens a question.
+Not yet:    a grader that finds the answer at the end of a worked solution. `exact`, the only one in
+            jaxeap/tasks/grading.py, wants the reference answer and nothing else, so on these models' answers it leaves
+            no question that both got right; the run then stops after `select` and says so.
 
 The paper generated greedily, up to 32768 tokens for this pair, compared 100 questions that both models answered
 rightly, and counted the first tenth of the answers. Equal numbers are not to be expected: its scores were accumulated

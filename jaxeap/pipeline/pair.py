@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from typing import get_args
 
 from jaxeap.models.families import read_model_config
+from jaxeap.models.load import load_model
+from jaxeap.models.model import Decoder
 from jaxeap.tasks.selection import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -26,3 +29,12 @@ def require_same_architecture(base_folder: str, tuned_folder: str) -> None:
             f"base ({base_folder}) and tuned ({tuned_folder}) are not two states of one model: {', '.join(different)}; "
             "give the checkpoint that training started from as the base"
         )
+
+
+def load_next(folder: str, dtype: str) -> Decoder:
+    """Loads a model after the one before has left the memory, which may hold only one.
+
+    The caller must have dropped it; a reference cycle would keep its weights until Python happens to look for cycles.
+    """
+    gc.collect()
+    return load_model(folder, dtype=dtype)

@@ -15,12 +15,12 @@ from jaxeap.pipeline import default_config
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 
 
-def tiny_model_config(num_layers: int = 2, vocab_size: int = 32) -> ModelConfig:
+def tiny_model_config() -> ModelConfig:
     return ModelConfig(
         family="qwen2",
-        vocab_size=vocab_size,
+        vocab_size=32,
         embed_dim=16,
-        num_layers=num_layers,
+        num_layers=2,
         num_heads=2,
         num_kv_heads=1,
         head_dim=8,
@@ -28,7 +28,7 @@ def tiny_model_config(num_layers: int = 2, vocab_size: int = 32) -> ModelConfig:
         activation="silu",
         norm_epsilon=1e-6,
         rope=RopeConfig(theta=10_000.0),
-        windows=(None,) * num_layers,
+        windows=(None, None),
         qkv_bias=True,
         tied_embeddings=True,
     )

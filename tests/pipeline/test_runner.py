@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import jax
@@ -247,6 +248,20 @@ def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_
     config.tuned = str(tmp_path / "broken")
     with pytest.raises(ValueError, match=r"tuned model \(.*broken\), questions .* not finite"):
         run_pipeline(config, tmp_path / "w", console)
+
+
+def test_one_model_is_in_memory_at_a_time(config, console, tmp_path, no_figures, monkeypatch):
+    loaded, alive = [], []
+
+    def watched(folder, dtype):
+        alive.append(sum(reference() is not None for reference in loaded))
+        model = jaxeap.load_model(folder, dtype=dtype)
+        loaded.append(weakref.ref(model.weights["embedding"]))
+        return model
+
+    monkeypatch.setattr("jaxeap.pipeline.pair.load_model", watched)
+    run_pipeline(config, tmp_path, console)
+    assert alive == [0, 0, 0, 0]
 
 
 def test_missing_model_folder_is_named(config, console, tmp_path):

@@ -13,9 +13,9 @@ from jaxeap.attribution.attribute import attribute
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
-from jaxeap.models.load import load_model
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.pair import load_next
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores, read_scores
 from jaxeap.pipeline.stage import Stage, StageRun
@@ -93,7 +93,7 @@ def _score_rest(run: StageRun, cell: Cell, selection: Selection) -> None:
         return
     settings = run.config.attribution
     options = {"method": settings.method, "level": settings.level, "ablation": settings.ablation}
-    model = load_model(run.config[cell.model], dtype=run.config.dtype)
+    model = load_next(run.config[cell.model], run.config.dtype)
     description = f"{cell.model} model on {cell.text} text: scoring edges"
     with progress_bar(run.console, description, total=sum(len(places.real) for places in todo)) as advance:
         for places in todo:

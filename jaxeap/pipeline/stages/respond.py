@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxeap.models.load import load_model
 from jaxeap.pipeline.artifacts import first_free
 from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.pair import ROLES, require_same_architecture
+from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture
 from jaxeap.pipeline.prompts import pair_prompts
 from jaxeap.pipeline.questions import choose_questions
 from jaxeap.pipeline.stage import Stage, StageRun
@@ -72,7 +71,7 @@ def _answer_rest(
     if not todo:
         return
     stops = stop_tokens(folder, tokenizer)
-    model = load_model(folder, dtype=run.config.dtype)
+    model = load_next(folder, run.config.dtype)
     for number, (places, filled) in enumerate(todo, start=1):
         try:
             answers = generate(
