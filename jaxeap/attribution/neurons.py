@@ -1,0 +1,128 @@
+"""Neuron-level attribution patching: feed-forward neurons and channels of head outputs, from the trace of the edges."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.destinations import Destinations
+from jaxeap.attribution.graph import EdgeGraph
+from jaxeap.attribution.interventions import check_ablation
+from jaxeap.attribution.trace import run_trace
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.decoder import embed, run_layers
+from jaxeap.models.mlp import gated_neurons
+from jaxeap.models.model import Decoder
+from jaxeap.models.norm import rms_norm
+from jaxeap.models.parameters import Weights
+from jaxeap.models.taps import LayerCaptures
+
+NeuronAblation = Literal["zero", "corrupted"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class NeuronScores:
+    """First-order effect on the loss of replacing one neuron or channel at all positions.
+
+    Attributes:
+      mlp: [B, L, F] float32, feed-forward neurons: activation(gate) * up, before the down projection.
+      heads: [B, L, H, K] float32, channels of the heads' outputs, before the output projection.
+      loss: [B] float32, in nats.
+    """
+
+    mlp: jax.Array
+    heads: jax.Array
+    loss: jax.Array
+
+
+def attribute_neurons(model: Decoder, batch: Batch, ablation: NeuronAblation = "zero") -> NeuronScores:
+    """Scores every feed-forward neuron and every channel of every head for every example.
+
+    With n the neuron's value, delta_n = (ablated value) - n, and R_l the gradient at the residual stream right after
+    m{l}, which is the sum of the gradients at all later destinations,
+
+        mlp[l, f] = sum over t of delta_n[t] * <W_down[f], R_l[t]>
+
+    and likewise for head channels through the output projection. Attribution patching (Nanda 2023) on neurons; with
+    zero ablation it is the first-order term of pruning them (Molchanov et al. 2017, arXiv 1611.06440). Summed over a
+    node's neurons it is the node's score in `node_scores`.
+
+    Cost: the trace, and about one more forward pass of the feed-forward layers (two for "corrupted", and that run).
+    Layers are taken one at a time from the last, so memory beyond the trace is that of a single layer.
+
+    Args:
+      model: the decoder.
+      batch: examples; `batch.corrupted` for ablation "corrupted".
+      ablation: "zero" or "corrupted" (the neuron's value on the corrupted input, position by position).
+
+    Raises:
+      ValueError: another ablation; no corrupted inputs; a token beyond the vocabulary.
+    """
+    if ablation not in get_args(NeuronAblation):
+        raise ValueError(f"neurons are ablated by {' or '.join(get_args(NeuronAblation))}, not {ablation!r}")
+    check_ablation(ablation, batch, None)
+    batch.check_vocabulary(model.config)
+    return _attribute_neurons(model.weights, model.config, batch, ablation)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "ablation"))
+def _attribute_neurons(weights: Weights, config: ModelConfig, batch: Batch, ablation: NeuronAblation) -> NeuronScores:
+    trace = run_trace(weights, config, batch)
+    ablated = None
+    if ablation == "corrupted":
+        corrupted = embed(weights, jnp.asarray(batch.corrupted))
+        ablated = run_layers(weights, config, corrupted, jnp.asarray(batch.mask))[1].layers
+    # The rows embed, a0 and m0, the columns q, k, v, m and whatever comes after layer 0, which reads them all.
+    readers = jnp.asarray(EdgeGraph.for_config(config, "block").mask[:3, :5], jnp.float32)
+
+    def score_layer(after: jax.Array, here: tuple) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        layer, gradients, captures, ablated = here
+        # A layer with all that follows it is a decoder of one layer, whose logits' gradient is `after`.
+        destinations = Destinations(
+            query=gradients.query[None],
+            key=gradients.key[None],
+            value=gradients.value[None],
+            mlp=gradients.mlp[None],
+            final=after,
+            attention_input=captures.attention_input[None],
+        )
+        expanded = destinations.expand({"layers": jax.tree.map(lambda a: a[None], layer)}, config, "block")
+        before, at_heads, at_mlp = jnp.moveaxis(_exact_einsum("sj,bjtd->bstd", readers, expanded), 1, 0)
+        mlp_deltas, head_deltas = _changes(captures, ablated, layer, config)
+        mlp_gradients = _exact_einsum("fd,btd->btf", layer["down"].astype(jnp.float32), at_mlp)
+        head_gradients = _exact_einsum("hkd,btd->bthk", layer["output"].astype(jnp.float32), at_heads)
+        mlp = jnp.sum(mlp_deltas * mlp_gradients, axis=1)
+        return before, (mlp, jnp.sum(head_deltas * head_gradients, axis=1))
+
+    layers = (weights["layers"], trace.gradients.layers, trace.captures.layers, ablated)
+    final = trace.gradients.final.astype(jnp.float32)
+    _, (mlp, heads) = jax.lax.scan(score_layer, final, layers, reverse=True)
+    chex.assert_shape(mlp, (config.num_layers, batch.size, config.mlp_dim))
+    chex.assert_shape(heads, (config.num_layers, batch.size, config.num_heads, config.head_dim))
+    return NeuronScores(jnp.moveaxis(mlp, 0, 1), jnp.moveaxis(heads, 0, 1), trace.loss)
+
+
+_exact_einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def _changes(
+    clean: LayerCaptures, ablated: LayerCaptures | None, layer: Mapping[str, jax.Array], config: ModelConfig
+) -> tuple[jax.Array, jax.Array]:
+    """(ablated value, or zero) - (clean value) of one layer's neurons [B, T, F] and head channels [B, T, H, K]."""
+
+    def values(captures: LayerCaptures) -> tuple[jax.Array, jax.Array]:
+        normed = rms_norm(captures.mlp_input, layer["mlp_norm"], config.norm_epsilon)
+        neurons = gated_neurons(normed, layer, config.activation)
+        return neurons.astype(jnp.float32), captures.heads.astype(jnp.float32)
+
+    if ablated is None:
+        return jax.tree.map(jnp.negative, values(clean))
+    return jax.tree.map(jnp.subtract, values(ablated), values(clean))
