@@ -30,7 +30,7 @@ def attention_rollout(model: Decoder, batch: Batch) -> jax.Array:
 
         rollout = v^T M_L ... M_1,   M_l = 0.5 A_l + 0.5 I
 
-    where I stands for the residual connection (Abnar and Zuidema 2020, arXiv 2005.00928, Eq. 1).
+    where I stands for the residual connection (Abnar and Zuidema 2020, arXiv 2005.00928).
 
     Cost: a forward pass and the attention scores once more. The product is taken from the last layer down, a row
     vector times a matrix, so nothing of shape [T, T] is held but one block of queries of one layer.

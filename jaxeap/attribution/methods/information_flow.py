@@ -61,8 +61,9 @@ def information_flow(
         proximity(u_s, x) = max(||x||_1 - ||x - u_s||_1, 0),   share = proximity / sum of proximities over j's sources
 
     (Ferrando and Voita 2024, arXiv 2403.00824, after ALTI, arXiv 2203.04212). The paper measures an attention block's
-    parts against the stream right after it and traces routes down from one prediction; here every edge of the graph
-    is measured at what its destination reads, and shares are averaged over an example's positions.
+    parts against the stream right after it and traces routes down from one prediction; here, as in EAP-IG's version
+    of the method, every edge of the graph is measured at what its destination reads, and shares are averaged over an
+    example's positions.
 
     Scores are at least 0. A column sums to 1, less the share of positions at which no source is near what is read
     (large outputs that cancel can bring that about). The queries, keys and values of a layer read the same stream, so
