@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from absl import app, flags
 from rich.table import Table
 
 from benchmarks.measure import memory, ratios_to, times
+from benchmarks.peer import measure_peer
 from benchmarks.workloads import NAMES, Shape
 
 FLAGS = flags.FLAGS
@@ -73,6 +73,26 @@ def table_of(title: str, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def peer_table(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Table:
+    """TransformerLens beside jaxeap, row by row of the same run."""
+    table = Table(title="the same scores with TransformerLens hooks (PyTorch), same weights and tokens")
+    for heading in ("B x T", "level", "jaxeap s", "TransformerLens s", "x jaxeap", "peak MiB", "score error"):
+        table.add_column(heading, justify="right")
+    for our, their in zip(ours, theirs, strict=True):
+        for level in ("block", "head"):
+            seconds, peer = our[level]["median_s"], their[level]
+            table.add_row(
+                f"{our['shape']['batch']} x {our['shape']['length']}",
+                level,
+                f"{seconds:.3f}",
+                f"{peer['median_s']:.3f}",
+                f"{peer['median_s'] / seconds:.1f}",
+                f"{peer['peak_rss'] / 2**20:.0f}",
+                f"{peer['score_error']:.0e}",
+            )
+    return table
+
+
 def main(argv: list[str]) -> None:
     """Measures, prints, writes."""
     if len(argv) > 1:
@@ -88,8 +108,8 @@ def main(argv: list[str]) -> None:
         figures["scaling"] = [measure_row(shape, FLAGS.repeats) for shape in SCALING]
         rich.print(table_of("doubling layers, length and heads one at a time", figures["scaling"]))
     if FLAGS.peer_python:
-        command = [FLAGS.peer_python, str(Path(__file__).with_name("peer_transformer_lens.py"))]
-        figures["peer"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        figures["peer"] = [measure_peer(FLAGS.peer_python, shape, min(3, FLAGS.repeats)) for shape in MAIN]
+        rich.print(peer_table(figures["main"], figures["peer"]))
     if FLAGS.json:
         temporary = Path(FLAGS.json + ".tmp")
         temporary.write_text(json.dumps(figures, indent=1) + "\n")

@@ -38,8 +38,8 @@ def counted_loss(
     chex.assert_shape(batch.first, (size,))
 
     def summed(targets: jax.Array, counted: jax.Array, offset: jax.Array) -> jax.Array:
-        positions = batch.first[:, None] - 1 + offset + jnp.arange(targets.shape[1], dtype=jnp.int32)[None]
-        positions = jnp.minimum(positions, final.shape[1] - 1)
+        predicted = offset + jnp.arange(targets.shape[1], dtype=jnp.int32)
+        positions = jnp.minimum(jnp.asarray(batch.first)[:, None] - 1 + predicted[None], final.shape[1] - 1)
         read = jnp.take_along_axis(final, positions[:, :, None], axis=1)
         log_probabilities = jax.nn.log_softmax(unembed(weights, config, read, propagation), axis=-1)
         surprise = -jnp.take_along_axis(log_probabilities, targets[:, :, None], axis=-1)[:, :, 0]
