@@ -15,6 +15,7 @@ from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.graph import EdgeGraph, Level
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import Trace
+from jaxeap.models.config import ModelConfig
 from tests.attribution.closeness import assert_scores_close
 from tests.attribution.tiny import TinyModel
 
@@ -88,34 +89,51 @@ def test_pairs_that_are_no_edge_score_exactly_zero(tiny: TinyModel, trace: Trace
     assert (found[:, mask] != 0).all()
 
 
-def test_destination_gradients_against_a_pull_back_in_numpy(tiny: TinyModel, trace: Trace):
+def random_destinations(config: ModelConfig, batch: int, length: int) -> Destinations:
+    rng = np.random.default_rng(length)
+    layered = (config.num_layers, batch, length)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    return Destinations(
+        query=draw(*layered, config.num_heads, config.head_dim),
+        key=draw(*layered, config.num_kv_heads, config.head_dim),
+        value=draw(*layered, config.num_kv_heads, config.head_dim),
+        mlp=draw(*layered, config.embed_dim),
+        final=draw(batch, length, config.embed_dim),
+        attention_input=draw(*layered, config.embed_dim),
+    )
+
+
+# jaxlib 0.10.2 gets this product and reduction wrong by half of the largest value, but only where arrays are large:
+# at head level from 256 positions on, at block level from 1024 (jax issue 39103).
+@pytest.mark.parametrize("batch, length", [(2, 9), (1, 1024)])
+def test_destination_gradients_against_a_pull_back_in_numpy(tiny: TinyModel, batch: int, length: int):
     # y = W(x / r * s), r = sqrt(mean(x^2) + eps): dy/dx^T g = (s W^T g - x <x, s W^T g> / (D r^2)) / r.
     weights, config = tiny.model.weights, tiny.model.config
-    found = np.asarray(Destinations.of(trace).expand(weights, config, "head"))
+    gradients = random_destinations(config, batch, length)
+    found = {
+        level: np.asarray(jax.jit(lambda each, level=level: each.expand(weights, config, level))(gradients))
+        for level in ("block", "head")
+    }
     graph = EdgeGraph.for_config(config, "head")
+    blocks = np.zeros(found["block"].shape)
+    block_nodes = [node[:2] for node in EdgeGraph.for_config(config, "block").destination_nodes]
     for column, (kind, layer, head) in enumerate(graph.destination_nodes):
         if kind in ("mlp", "logits"):
-            taps = trace.gradients
-            expected = np.asarray(taps.final if kind == "logits" else taps.layers.mlp[layer])
+            expected = np.asarray(gradients.final if kind == "logits" else gradients.mlp[layer])
         else:
-            gradient = np.asarray(getattr(trace.gradients.layers, kind)[layer, :, :, head], np.float64)
-            scaled = np.asarray(weights["layers"][kind][layer][:, head], np.float64)
-            scaled = (gradient @ scaled.T) * np.asarray(weights["layers"]["attention_norm"][layer], np.float64)
-            x = np.asarray(trace.captures.layers.attention_input[layer], np.float64)
+            projection = np.asarray(weights["layers"][kind][layer][:, head], np.float64)
+            scaled = np.asarray(getattr(gradients, kind)[layer, :, :, head], np.float64) @ projection.T
+            scaled *= np.asarray(weights["layers"]["attention_norm"][layer], np.float64)
+            x = np.asarray(gradients.attention_input[layer], np.float64)
             root = np.sqrt((x**2).mean(axis=-1, keepdims=True) + config.norm_epsilon)
             along = (x * scaled).sum(axis=-1, keepdims=True) / (config.embed_dim * root**2)
             expected = (scaled - x * along) / root
-        np.testing.assert_allclose(found[:, column], expected, rtol=0, atol=1e-6 * max(1.0, np.abs(expected).max()))
-
-
-def test_block_level_is_the_sum_over_heads(tiny: TinyModel, trace: Trace):
-    weights, config = tiny.model.weights, tiny.model.config
-    heads = np.asarray(Destinations.of(trace).expand(weights, config, "head"))
-    blocks = np.asarray(Destinations.of(trace).expand(weights, config, "block"))
-    head_nodes = EdgeGraph.for_config(config, "head").destination_nodes
-    for column, (kind, layer, _) in enumerate(EdgeGraph.for_config(config, "block").destination_nodes):
-        own = [index for index, node in enumerate(head_nodes) if (node.kind, node.layer) == (kind, layer)]
-        np.testing.assert_allclose(blocks[:, column], heads[:, own].sum(axis=1), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found["head"][:, column], expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+        blocks[:, block_nodes.index((kind, layer))] += expected
+    np.testing.assert_allclose(found["block"], blocks, rtol=0, atol=1e-6 * np.abs(blocks).max())
 
 
 def test_automatic_chunk_keeps_to_its_budget(tiny: TinyModel):
