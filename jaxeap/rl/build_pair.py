@@ -8,7 +8,7 @@ The conflict is a design of this lab, made so that RL has something to select: R
 that was fine-tuned on right answers and merely stopped early. What tells base from grpo is known up to the rule that
 was rewarded; which mechanism inside the model carries it is what jaxeap is there to ask.
 
-Takes about two minutes on two cores.
+Takes about three minutes on two cores, compilation included.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def card_text(record: TrainingRecord) -> str:
             "",
             f"    {record.command}",
             "",
-            f"Seed {record.seed}; {record.parameters:,} parameters; {seconds}.",
+            f"Seed {record.seed}; {record.parameters:,} parameters; wall clock: {seconds}.",
             ", ".join(f"{name} {value}" for name, value in versions().items()) + ".",
             "",
             *recipe,
