@@ -20,6 +20,7 @@ from jaxeap.attribution.methods.eap import EapOptions, eap
 from jaxeap.attribution.methods.eap_ig_activations import eap_ig_activations
 from jaxeap.attribution.methods.eap_ig_inputs import eap_ig_inputs
 from jaxeap.attribution.methods.exact import ExactOptions, exact
+from jaxeap.attribution.methods.information_flow import InformationFlowOptions, information_flow
 from jaxeap.attribution.methods.path import PathOptions
 from jaxeap.attribution.methods.relp import RelpOptions, relp
 from jaxeap.attribution.result import AttributionResult
@@ -43,6 +44,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "clean_corrupted": Method(clean_corrupted, CleanCorruptedOptions),
         "exact": Method(exact, ExactOptions),
         "relp": Method(relp, RelpOptions),
+        "information_flow": Method(information_flow, InformationFlowOptions),
     }
 )
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.graph import EdgeGraph
-from jaxeap.attribution.sources import Sources
+from jaxeap.attribution.interventions import Deltas
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
@@ -61,7 +61,7 @@ def contract(
     weights: Weights,
     config: ModelConfig,
     graph: EdgeGraph,
-    deltas: Sources,
+    deltas: Deltas,
     destinations: Destinations,
     chunk: int,
     propagation: Propagation = GRADIENT,
@@ -82,7 +82,7 @@ def contract(
     Returns:
       [B, S, J] float32, zero where there is no edge.
     """
-    batch, length, _ = deltas.embedding.shape
+    batch, length, _ = deltas.clean.embedding.shape
     bounds = layer_group_bounds(graph)
 
     def add_chunk(scores: tuple[jax.Array, ...], start: jax.Array) -> tuple[tuple[jax.Array, ...], None]:

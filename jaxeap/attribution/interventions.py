@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.graph import Level
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
@@ -88,9 +90,35 @@ def _first_positions(mean: jax.Array, like: jax.Array) -> jax.Array:
     return jax.lax.slice_in_dim(mean, 0, like.shape[axis], axis=axis)
 
 
-def differences(ablated: Sources, clean: Sources) -> Sources:
-    """delta = (ablated value) - (clean value), the one definition behind every method."""
-    return jax.tree.map(jnp.subtract, ablated, clean)
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Deltas:
+    """delta = (ablated value) - (clean value) of every source, the one definition behind every method.
+
+    Both values are kept in the model's dtype and subtracted once they stand in the residual stream in float32: the
+    difference of two near bfloat16 numbers would have lost its digits.
+
+    Attributes:
+      clean: the sources' outputs.
+      ablated: what they are replaced by; None for zero.
+    """
+
+    clean: Sources
+    ablated: Sources | None
+
+    @classmethod
+    def of(cls, clean: Sources, ablated: Sources, ablation: Ablation) -> Deltas:
+        """The deltas of an ablation whose values `ablated_sources` made."""
+        return cls(clean, None if ablation == "zero" else ablated)
+
+    def at(self, start: jax.Array, size: int) -> Deltas:
+        """Positions start to start + size."""
+        return Deltas(self.clean.at(start, size), self.ablated and self.ablated.at(start, size))
+
+    def expand(self, weights: Weights, level: Level) -> jax.Array:
+        """delta of every source in the residual stream, in the graph's order: [B, S, T, D] float32."""
+        clean = self.clean.expand(weights, level)
+        return -clean if self.ablated is None else self.ablated.expand(weights, level) - clean
 
 
 def source_sums(

@@ -16,7 +16,7 @@ class AttributionResult:
 
     Attributes:
       scores: [B, S, J] float32, zero where there is no edge. Positive: replacing the source by its ablated value, for
-        that destination alone, raises the loss.
+        that destination alone, raises the loss (but for "information_flow", whose scores are shares).
       loss: [B] float32, each example's mean -log p over its counted tokens, in nats.
       graph: names the rows and columns.
       method: which method made the scores.

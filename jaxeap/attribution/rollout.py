@@ -11,7 +11,7 @@ import numpy as np
 import scipy.stats
 
 from jaxeap.attribution.batch import Batch
-from jaxeap.attribution.interventions import Ablation, ablated_sources, check_ablation, differences
+from jaxeap.attribution.interventions import Ablation, ablated_sources, check_ablation
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.positions import predicting_position_weights
 from jaxeap.attribution.sources import Sources
@@ -136,5 +136,5 @@ def _embedding_attribution(
     gradient, captures = jax.grad(summed_loss, has_aux=True)(embed(weights, jnp.asarray(batch.tokens)))
     clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, ablation, reference, seed)
-    delta = differences(ablated, clean).embedding
-    return jnp.sum(delta.astype(jnp.float32) * gradient.astype(jnp.float32), axis=-1)
+    delta = ablated.embedding.astype(jnp.float32) - clean.embedding.astype(jnp.float32)
+    return jnp.sum(delta * gradient.astype(jnp.float32), axis=-1)

@@ -30,6 +30,15 @@ def head_scores(tiny: TinyModel, batch: Batch, **arguments: Any) -> jax.Array:
     return jaxeap.attribute(tiny.model, batch, level="head", **arguments).scores
 
 
+def compilations(caplog: pytest.LogCaptureFixture, *calls: Any) -> int:
+    """How many programs JAX compiled during the calls, by its own log."""
+    caplog.clear()
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        for call in calls:
+            jax.block_until_ready(call())
+    return sum(record.getMessage().startswith("Compiling ") for record in caplog.records)
+
+
 def test_result(tiny: TinyModel, batch: Batch, head_result: AttributionResult):
     graph = jaxeap.EdgeGraph.for_config(tiny.model.config, "head")
     chex.assert_shape(head_result.scores, (batch.size, len(graph.sources), len(graph.destinations)))
@@ -75,9 +84,19 @@ def test_padded_further(tiny: TinyModel, head_result: AttributionResult):
     np.testing.assert_allclose(padded.loss, head_result.loss, rtol=1e-6)
 
 
-def test_chunked_otherwise(tiny: TinyModel, batch: Batch, head_result: AttributionResult):
-    assert batch.tokens.shape[1] % 3
-    assert_scores_close(head_scores(tiny, batch, chunk=3), head_result.scores, ROUNDING)
+def test_chunked_otherwise(
+    tiny: TinyModel, batch: Batch, head_result: AttributionResult, caplog: pytest.LogCaptureFixture
+):
+    length, graph = batch.tokens.shape[1], head_result.graph
+    assert length % 3
+    in_threes = head_scores(tiny, batch, chunk=3)
+    assert_scores_close(in_threes, head_result.scores, ROUNDING)
+    # A budget of three positions' bytes is the same program, so no other chunk was chosen.
+    position = 4 * batch.size * (len(graph.sources) + len(graph.destinations)) * tiny.model.config.embed_dim
+    by_budget: list[jax.Array] = []
+    call = [lambda: by_budget.append(head_scores(tiny, batch, chunk_bytes=3 * position))]
+    assert compilations(caplog, *call) == 0
+    np.testing.assert_array_equal(by_budget[0], in_threes)
 
 
 def test_ids_in_the_padding_change_no_bit(tiny: TinyModel, batch: Batch, head_result: AttributionResult):
@@ -150,15 +169,6 @@ def test_tokens_of_another_vocabulary_are_refused(tiny: TinyModel):
         jaxeap.attribute(tiny.model, foreign)
 
 
-def compilations(caplog: pytest.LogCaptureFixture, *calls: Any) -> int:
-    """How many programs JAX compiled during the calls, by its own log."""
-    caplog.clear()
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        for call in calls:
-            jax.block_until_ready(call())
-    return sum(record.getMessage().startswith("Compiling ") for record in caplog.records)
-
-
 def test_batches_of_one_shape_compile_once(tiny: TinyModel, caplog: pytest.LogCaptureFixture):
     # A shape that no other test uses, so that the first call must compile.
     first, other = ragged_batch(31, length=13), ragged_sequences(31, seed=8)
@@ -166,14 +176,6 @@ def test_batches_of_one_shape_compile_once(tiny: TinyModel, caplog: pytest.LogCa
     calls = [lambda batch=batch: jaxeap.attribute(tiny.model, batch).scores for batch in (first, second)]
     assert compilations(caplog, calls[0]) >= 1
     assert compilations(caplog, calls[1], calls[0]) == 0
-
-
-def test_the_byte_budget_is_heeded(tiny: TinyModel, batch: Batch, caplog: pytest.LogCaptureFixture):
-    whole = jaxeap.attribute(tiny.model, batch).scores
-    by_position: list[jax.Array] = []
-    call = [lambda: by_position.append(jaxeap.attribute(tiny.model, batch, chunk_bytes=1).scores)]
-    assert compilations(caplog, *call) >= 1  # another chunk, another program
-    assert_scores_close(by_position[0], whole, ROUNDING)
 
 
 def test_bfloat16_weights(tiny: TinyModel, batch: Batch):

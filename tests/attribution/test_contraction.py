@@ -13,6 +13,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import automatic_chunk, contract, edge_dots, layer_group_bounds
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.graph import EdgeGraph, Level
+from jaxeap.attribution.interventions import Deltas
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import Trace
 from jaxeap.models.config import ModelConfig
@@ -26,15 +27,15 @@ def run_contraction(tiny: TinyModel, trace: Trace, level: Level, chunk: int) -> 
     """[B, S, J], compiled anew so that patched constants are seen."""
     graph = EdgeGraph.for_config(tiny.model.config, level)
     scores = jax.jit(lambda *arguments: contract(arguments[0], tiny.model.config, graph, *arguments[1:], chunk=chunk))
-    return np.asarray(scores(tiny.model.weights, Sources.of(trace.captures), Destinations.of(trace)))
+    return np.asarray(scores(tiny.model.weights, Deltas(Sources.of(trace.captures), None), Destinations.of(trace)))
 
 
 @pytest.fixture(scope="module")
 def expected(tiny: TinyModel, trace: Trace) -> np.ndarray:
-    """Head-level scores [B, S, J] with delta = u: one float64 dot product per edge over full arrays."""
+    """Head-level scores [B, S, J] of zero ablation: one float64 dot product per edge over full arrays."""
     weights, config = tiny.model.weights, tiny.model.config
     graph = EdgeGraph.for_config(config, "head")
-    outputs = np.asarray(Sources.of(trace.captures).expand(weights, "head"), np.float64)
+    outputs = -np.asarray(Sources.of(trace.captures).expand(weights, "head"), np.float64)
     gradients = np.asarray(Destinations.of(trace).expand(weights, config, "head"), np.float64)
     scores = np.zeros((len(outputs), *graph.mask.shape))
     for row, column in np.argwhere(graph.mask):

@@ -115,7 +115,8 @@ def test_taps_patch_single_edges_exactly(tiny: TinyModel, batch: Batch, trace: T
             for name, row in zip(graph.destinations, rows, strict=True)
         ]
         assert np.abs(expected).max() > 0.1
-        np.testing.assert_allclose(found[:, example], expected, rtol=0, atol=5e-6)
+        # The difference of two float32 losses, each good to 1e-6 of itself.
+        np.testing.assert_allclose(found[:, example], expected, rtol=0, atol=2e-6 * numpy_graph.loss)
 
 
 def test_a_given_embedding_is_run_instead_of_the_tokens(tiny: TinyModel, batch: Batch, trace: Trace):

@@ -10,7 +10,7 @@ import jax
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.interventions import ablated_sources, differences
+from jaxeap.attribution.interventions import Deltas, ablated_sources
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
@@ -43,6 +43,6 @@ def eap(
     trace = run_trace(weights, config, batch)
     clean = Sources.of(trace.captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
-    deltas = differences(ablated, clean)
+    deltas = Deltas.of(clean, ablated, settings.ablation)
     scores = contract(weights, config, settings.graph(config), deltas, Destinations.of(trace), settings.chunk)
     return scores, trace.loss

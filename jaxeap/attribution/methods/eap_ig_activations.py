@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.interventions import ablated_sources, differences, run_sources
+from jaxeap.attribution.interventions import Deltas, ablated_sources, run_sources
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.methods.path import PathOptions, between, quadrature
 from jaxeap.attribution.settings import Settings
@@ -45,7 +45,7 @@ def eap_ig_activations(
     mask = jnp.asarray(batch.mask)
     clean = run_sources(weights, config, jnp.asarray(batch.tokens), mask)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
-    deltas = differences(ablated, clean)
+    deltas = Deltas.of(clean, ablated, settings.ablation)
     graph = settings.graph(config)
     nodes = 1 + 2 * config.num_layers
 

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import DestinationKind, EdgeGraph, Level, SourceKind
-from jaxeap.attribution.interventions import ablated_sources, differences
+from jaxeap.attribution.interventions import ablated_sources
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -142,7 +142,12 @@ def _clean_run(
     clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     loss = counted_loss(weights, config, final, batch)
-    return captures.layers.attention_input, differences(ablated, clean), final, loss
+    return captures.layers.attention_input, jax.tree.map(_difference, ablated, clean), final, loss
+
+
+def _difference(ablated: jax.Array, clean: jax.Array) -> jax.Array:
+    """In float32: the difference of two near bfloat16 numbers would have lost its digits."""
+    return ablated.astype(jnp.float32) - clean.astype(jnp.float32)
 
 
 def _source_delta(weights: Weights, deltas: Sources, edge: EdgeNodes, level: Level) -> jax.Array:
@@ -151,9 +156,10 @@ def _source_delta(weights: Weights, deltas: Sources, edge: EdgeNodes, level: Lev
     if level == "head":
         chosen = jax.nn.one_hot(edge.source_head, heads.shape[2], dtype=heads.dtype)
         heads = heads * chosen[None, None, :, None]
-    attention = jnp.einsum("bthk,hkd->btd", heads, weights["layers"]["output"][edge.source_layer])
+    projection = weights["layers"]["output"][edge.source_layer]
+    attention = jnp.einsum("bthk,hkd->btd", heads, projection.astype(jnp.float32))
     kinds = (deltas.embedding, attention, deltas.mlp[edge.source_layer])
-    return jax.lax.select_n(edge.source_kind, *kinds)
+    return jax.lax.select_n(edge.source_kind, *kinds).astype(projection.dtype)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "level"))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.interventions import ablated_sources, differences, run_sources
+from jaxeap.attribution.interventions import Deltas, ablated_sources, run_sources
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -76,7 +76,7 @@ def embedding_path_scores(
     mask = jnp.asarray(batch.mask)
     clean = run_sources(weights, config, jnp.asarray(batch.tokens), mask)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
-    deltas = differences(ablated, clean)
+    deltas = Deltas.of(clean, ablated, settings.ablation)
     graph = settings.graph(config)
 
     def add_point(scores: jax.Array, point: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:

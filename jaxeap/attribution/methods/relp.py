@@ -10,7 +10,7 @@ import jax
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.interventions import ablated_sources, differences
+from jaxeap.attribution.interventions import Deltas, ablated_sources
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
@@ -55,6 +55,6 @@ def relp(
     trace = run_trace(weights, config, batch, propagation=propagation)
     clean = Sources.of(trace.captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
-    deltas, destinations = differences(ablated, clean), Destinations.of(trace)
+    deltas, destinations = Deltas.of(clean, ablated, settings.ablation), Destinations.of(trace)
     scores = contract(weights, config, settings.graph(config), deltas, destinations, settings.chunk, propagation)
     return scores, trace.loss
