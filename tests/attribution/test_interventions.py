@@ -16,8 +16,8 @@ from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import Trace
 from tests.attribution.tiny import COUNTED, TinyModel, ragged_batch, ragged_sequences
 
-FIELDS = ("embedding", "heads", "mlp")
-TOLERANCE = 2e-6
+TOLERANCE = 1e-5
+"""Between two float32 passes of different shapes; each is within 5e-6 of float64 (test_trace)."""
 
 
 @pytest.fixture(scope="module")
