@@ -83,7 +83,9 @@ def attend(
         visible = (distance >= 0) & key_mask[:, None, :]
         if window is not None:
             visible &= distance < window
-        products = jnp.where(visible[:, None, None], products, jnp.finfo(jnp.float32).min)
+        # Added, not selected: the backward pass would keep a select's predicate for every head, query and key.
+        hidden = jnp.where(visible, 0.0, 0.5 * jnp.finfo(jnp.float32).min)
+        products = products + hidden[:, None, None]
         probabilities = constant_if(propagation.constant_attention, jax.nn.softmax(products, axis=-1))
         return jnp.einsum("bgrts,bsgk->btgrk", probabilities.astype(value.dtype), value).reshape(query.shape)
 
