@@ -91,9 +91,11 @@ def attribute(
     check_ablation(ablation, batch, reference)
     batch.check_vocabulary(model.config)
     length = batch.tokens.shape[1]
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk must be at least 1 position, got {chunk}")
     if chunk is None:
         chunk = automatic_chunk(graph, model.config, batch.size, length, chunk_bytes)
-    settings = Settings(level, ablation, max(1, min(chunk, length)), seed)
+    settings = Settings(level, ablation, min(chunk, length), seed)
     scores, loss = function(model.weights, model.config, batch, reference, settings, options_class(**options))
     return AttributionResult(scores, loss, graph, method, ablation, seed)
 

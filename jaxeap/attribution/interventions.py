@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import Level
@@ -28,6 +29,13 @@ def check_ablation(ablation: str, batch: Batch, reference: Sources | None) -> No
         raise ValueError("ablation 'corrupted' needs Batch.from_sequences(..., corrupted=...)")
     if (ablation == "mean") != (reference is not None):
         raise ValueError("ablation 'mean' needs reference=jaxeap.mean_sources(...), and no other ablation takes one")
+    if reference is not None:
+        covered, longest = reference.embedding.shape[1], int(np.max(np.sum(batch.mask, axis=1)))
+        if 1 < covered < longest:
+            raise ValueError(
+                f"the per-position mean covers {covered} positions, the batch has {longest}; "
+                "take a longer reference set, or the mean over 'real_positions'"
+            )
     if ablation == "resample" and batch.size < 2:
         raise ValueError("ablation 'resample' takes another example of the batch, and there is only one")
 
@@ -45,7 +53,7 @@ def ablated_sources(
     clean: Sources,
     ablation: Ablation,
     reference: Sources | None,
-    seed: int,
+    seed: int | jax.Array,
 ) -> Sources:
     """What each source is replaced by.
 
@@ -78,16 +86,16 @@ def ablated_sources(
 
 
 def _first_positions(mean: jax.Array, like: jax.Array) -> jax.Array:
-    """The positions of a per-position mean that `like` has ([.., 1, T', ..] -> [.., 1, T, ..])."""
+    """A per-position mean [.., 1, T', ..] at the positions of `like` [.., B, T, ..].
+
+    `check_ablation` has seen to it that T' reaches as far as the batch has real tokens; what stands beyond is padding.
+    """
     axis = like.ndim - mean.ndim + (1 if like.ndim == 3 else 2)
     if mean.shape[axis] == 1:
         return mean
-    if mean.shape[axis] < like.shape[axis]:
-        raise ValueError(
-            f"the per-position mean covers {mean.shape[axis]} positions, the batch has {like.shape[axis]}; "
-            "take a longer reference set, or the mean over 'real_positions'"
-        )
-    return jax.lax.slice_in_dim(mean, 0, like.shape[axis], axis=axis)
+    missing = [(0, 0)] * mean.ndim
+    missing[axis] = (0, max(0, like.shape[axis] - mean.shape[axis]))
+    return jax.lax.slice_in_dim(jnp.pad(mean, missing), 0, like.shape[axis], axis=axis)
 
 
 @jax.tree_util.register_dataclass
@@ -143,7 +151,10 @@ def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
 
     Returns:
       embedding [1, T', D], heads [L, 1, T', H, K], mlp [L, 1, T', D], float32; T' is 1 for a mean over all real
-      positions. A position that no example has gets zero.
+      positions, else how many positions have a real token in some example.
+
+    Raises:
+      ValueError: a mean for each position of a reference set whose examples have but one.
     """
     parts = list(parts)
     longest = max(counts.shape[1] for _, counts in parts)
@@ -153,9 +164,19 @@ def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
         widths[axis] = (0, longest - a.shape[axis])
         return jnp.pad(a, widths)
 
-    count = jnp.maximum(sum(padded(counts, 1) for _, counts in parts), 1.0)  # [1, T']
+    count = jnp.sum(jnp.stack([padded(counts, 1) for _, counts in parts]), axis=0)  # [1, T']
+    covered = int(np.sum(np.asarray(count) > 0))
+    if covered == 1 < longest:
+        raise ValueError("the reference set's examples have one position each; take the mean over 'real_positions'")
     axes = Sources(embedding=1, heads=2, mlp=2)  # type: ignore[arg-type]
-    total = jax.tree.map(lambda axis, *arrays: sum(padded(a, axis) for a in arrays), axes, *(sums for sums, _ in parts))
+
+    def total_of(axis: int, *arrays: jax.Array) -> jax.Array:
+        return jax.lax.slice_in_dim(
+            jnp.sum(jnp.stack([padded(a, axis) for a in arrays]), axis=0), 0, covered, axis=axis
+        )
+
+    total = jax.tree.map(total_of, axes, *(sums for sums, _ in parts))
+    count = count[:, :covered]
     return Sources(
         embedding=total.embedding / count[:, :, None],
         heads=total.heads / count[None, :, :, None, None],

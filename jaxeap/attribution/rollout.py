@@ -125,7 +125,7 @@ def _attention_rollout(weights: Weights, config: ModelConfig, batch: Batch) -> j
     return relevance
 
 
-@functools.partial(jax.jit, static_argnames=("config", "ablation", "seed"))
+@functools.partial(jax.jit, static_argnames=("config", "ablation"))
 def _embedding_attribution(
     weights: Weights, config: ModelConfig, batch: Batch, reference: Sources | None, ablation: Ablation, seed: int
 ) -> jax.Array:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+
+import jax
 
 from jaxeap.attribution.graph import EdgeGraph, Level
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 
 
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["seed"], meta_fields=["level", "ablation", "chunk"])
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Hashable, so that it can be a static argument of a jitted method.
+    """A pytree of which only the seed is data: another seed compiles nothing anew.
 
     Attributes:
       level: of the graph.
@@ -23,7 +27,7 @@ class Settings:
     level: Level
     ablation: Ablation
     chunk: int
-    seed: int = 0
+    seed: int | jax.Array = 0
 
     def graph(self, config: ModelConfig) -> EdgeGraph:
         """The graph at this level."""

@@ -151,6 +151,7 @@ def test_a_real_token_with_the_id_of_the_padding_counts(tiny: TinyModel, head_re
         ({"ablation": "noise"}, "ablation 'noise' is unknown; use one of zero, corrupted, mean, resample"),
         ({"ablation": "mean"}, "needs reference=jaxeap.mean_sources"),
         ({"magic": 5}, "method 'eap' has no option magic"),
+        ({"chunk": 0}, "chunk must be at least 1 position, got 0"),
     ],
 )
 def test_refused(tiny: TinyModel, batch: Batch, arguments: dict[str, Any], message: str):
@@ -176,6 +177,12 @@ def test_batches_of_one_shape_compile_once(tiny: TinyModel, caplog: pytest.LogCa
     calls = [lambda batch=batch: jaxeap.attribute(tiny.model, batch).scores for batch in (first, second)]
     assert compilations(caplog, calls[0]) >= 1
     assert compilations(caplog, calls[1], calls[0]) == 0
+
+
+def test_another_seed_compiles_nothing(tiny: TinyModel, batch: Batch, caplog: pytest.LogCaptureFixture):
+    drawn = [lambda seed=seed: jaxeap.attribute(tiny.model, batch, ablation="resample", seed=seed) for seed in (0, 1)]
+    drawn[0]()
+    assert compilations(caplog, drawn[1], drawn[0]) == 0
 
 
 def test_bfloat16_weights(tiny: TinyModel, batch: Batch):

@@ -132,7 +132,22 @@ def test_a_reference_with_too_few_positions_is_refused(tiny: TinyModel, batch: B
     short = Batch.from_sequences(ragged_sequences(tiny.model.config.vocab_size)[1:2], COUNTED[1:2])
     reference = mean_sources(tiny.model, short, "each_position")
     with pytest.raises(ValueError, match="per-position mean covers 3 positions, the batch has 11"):
-        ablated(tiny, batch, clean, "mean", reference)
+        check_ablation("mean", batch, reference)
+
+
+def test_padding_of_the_reference_covers_nothing(tiny: TinyModel, batch: Batch):
+    padded = Batch.from_sequences(ragged_sequences(tiny.model.config.vocab_size)[1:2], COUNTED[1:2], length=11)
+    reference = mean_sources(tiny.model, padded, "each_position")
+    assert reference.embedding.shape[1] == 3
+    with pytest.raises(ValueError, match="per-position mean covers 3 positions, the batch has 11"):
+        check_ablation("mean", batch, reference)
+    check_ablation("mean", padded, reference)  # whose own padding needs no mean
+
+
+def test_a_mean_for_each_of_one_position_is_refused(tiny: TinyModel):
+    single = Batch.from_sequences([[1, 2]], [(1, 2)], length=4)
+    with pytest.raises(ValueError, match="one position each"):
+        mean_sources(tiny.model, single, "each_position")
 
 
 def stand_ins(found: Sources, clean: Sources, batch: Batch) -> list[int]:

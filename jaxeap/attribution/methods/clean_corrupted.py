@@ -20,7 +20,7 @@ class CleanCorruptedOptions:
     """This method has no options of its own."""
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
+@functools.partial(jax.jit, static_argnames=("config", "options"))
 def clean_corrupted(
     weights: Weights,
     config: ModelConfig,

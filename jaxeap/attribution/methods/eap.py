@@ -23,7 +23,7 @@ class EapOptions:
     """EAP has no options of its own."""
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
+@functools.partial(jax.jit, static_argnames=("config", "options"))
 def eap(
     weights: Weights,
     config: ModelConfig,

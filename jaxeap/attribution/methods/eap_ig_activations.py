@@ -22,7 +22,7 @@ from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import LayerOverrides
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
+@functools.partial(jax.jit, static_argnames=("config", "options"))
 def eap_ig_activations(
     weights: Weights,
     config: ModelConfig,

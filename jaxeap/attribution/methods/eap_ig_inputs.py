@@ -14,7 +14,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
+@functools.partial(jax.jit, static_argnames=("config", "options"))
 def eap_ig_inputs(
     weights: Weights,
     config: ModelConfig,

@@ -133,7 +133,7 @@ def _nodes(graph: EdgeGraph, edges: np.ndarray, size: int) -> EdgeNodes:
     )
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings"))
+@functools.partial(jax.jit, static_argnames="config")
 def _clean_run(
     weights: Weights, config: ModelConfig, batch: Batch, reference: Sources | None, settings: Settings
 ) -> tuple[jax.Array, Sources, jax.Array, jax.Array]:

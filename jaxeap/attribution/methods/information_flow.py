@@ -45,7 +45,7 @@ class InformationFlowOptions:
             raise ValueError(f"positions={self.positions!r} is unknown; use one of {', '.join(get_args(Positions))}")
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
+@functools.partial(jax.jit, static_argnames=("config", "options"))
 def information_flow(
     weights: Weights,
     config: ModelConfig,

@@ -34,7 +34,7 @@ class RelpOptions:
     constant_attention: bool = False
 
 
-@functools.partial(jax.jit, static_argnames=("config", "settings", "options"))
+@functools.partial(jax.jit, static_argnames=("config", "options"))
 def relp(
     weights: Weights,
     config: ModelConfig,
