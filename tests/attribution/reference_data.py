@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import EdgeGraph, Level
@@ -15,6 +16,12 @@ from jaxeap.models.model import Decoder
 
 FAMILIES = ("llama", "mistral", "qwen2")
 REFERENCE_MODELS = ("llama_gqa_2l", "mistral_swa_3l", "qwen2_deep_6l", "qwen2_tied_2l", "qwen2_untied_3l")
+
+REFERENCE_SAMPLE = [
+    name if name in ("mistral_swa_3l", "qwen2_tied_2l") else pytest.param(name, marks=pytest.mark.slow)
+    for name in REFERENCE_MODELS
+]
+"""All of them for methods of many passes, whose compilation takes long: two always, the others with the slow tests."""
 
 
 @dataclasses.dataclass(frozen=True)

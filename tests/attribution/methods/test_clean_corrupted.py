@@ -1,14 +1,16 @@
 """The mean of two gradients, against the published code and against the two ends taken one by one."""
 
 import numpy as np
+import pytest
 
 import jaxeap
 from jaxeap.attribution.batch import Batch
 from tests.attribution.closeness import assert_scores_close
-from tests.attribution.reference_data import ReferenceModel
+from tests.attribution.reference_data import REFERENCE_SAMPLE, ReferenceModel
 from tests.attribution.tiny import TinyModel
 
 
+@pytest.mark.parametrize("reference", REFERENCE_SAMPLE, indirect=True)
 def test_reference_code(reference: ReferenceModel):
     result = jaxeap.attribute(
         reference.model, reference.batch, method="clean_corrupted", level="head", ablation="corrupted"

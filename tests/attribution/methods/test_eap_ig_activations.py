@@ -6,10 +6,11 @@ import pytest
 import jaxeap
 from jaxeap.attribution.batch import Batch
 from tests.attribution.closeness import assert_scores_close
-from tests.attribution.reference_data import ReferenceModel
+from tests.attribution.reference_data import REFERENCE_SAMPLE, ReferenceModel
 from tests.attribution.tiny import TinyModel
 
 
+@pytest.mark.parametrize("reference", REFERENCE_SAMPLE, indirect=True)
 @pytest.mark.parametrize("ablation, array", [("corrupted", "eap_ig_act_patch"), ("zero", "eap_ig_act_zero")])
 def test_reference_code_with_its_rule(reference: ReferenceModel, ablation: str, array: str):
     result = jaxeap.attribute(

@@ -14,7 +14,7 @@ from jaxeap.attribution.loss import counted_loss
 from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.model import Decoder
 from tests.attribution.closeness import assert_scores_close
-from tests.attribution.reference_data import ReferenceModel
+from tests.attribution.reference_data import REFERENCE_SAMPLE, ReferenceModel
 from tests.attribution.tiny import TinyModel
 
 PAIRS = Path(__file__).parents[3] / "pairs"
@@ -57,6 +57,7 @@ def test_64_steps_are_complete_within_a_percent_on_a_trained_model():
     np.testing.assert_allclose(result.scores[:, 0].sum(axis=1), ablated - clean, rtol=0.01)
 
 
+@pytest.mark.parametrize("reference", REFERENCE_SAMPLE, indirect=True)
 def test_reference_code_with_its_rule(reference: ReferenceModel):
     result = jaxeap.attribute(
         reference.model,
