@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import FAMILIES, TensorRule
 from jaxeap.models.parameters import parameter_specs
-from jaxeap.models.safetensors_folder import NUMPY_DTYPES, StoredTensor, read_tensor, same_values
+from jaxeap.models.safetensors_folder import NUMPY_DTYPES, StoredTensor, same_values
+from jaxeap.models.tensor_blocks import read_index
 
 
 def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: str) -> dict[str, TensorRule]:
@@ -72,26 +73,28 @@ def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: st
 
 
 def read_parameter(
-    rule: TensorRule, config: ModelConfig, tensors: Mapping[str, StoredTensor], dtype: Any = None
+    rule: TensorRule,
+    config: ModelConfig,
+    tensors: Mapping[str, StoredTensor],
+    dtype: Any = None,
+    index: Sequence[slice] | None = None,
 ) -> np.ndarray:
-    """One parameter, stacked over layers where it has them, read tensor by tensor.
+    """One parameter or a part of it, stacked over layers where it has them, read tensor by tensor.
 
     Args:
       rule: the parameter's rule.
       config: the decoder's shape.
       tensors: the checkpoint's tensors.
       dtype: of the result; None keeps the stored one.
+      index: a slice for each axis of the parameter; None reads all of it.
 
     Raises:
       ValueError: the stored one is to be kept and differs between layers.
     """
-    names = rule.tensor_names(config)
     shape = parameter_specs(config)[rule.parameter].shape
-    stacked = np.empty(shape, stored_dtype(rule, config, tensors) if dtype is None else dtype)
-    for index, name in enumerate(names):
-        tensor = rule.to_parameter(read_tensor(tensors[name]), config)
-        (stacked[index] if "{layer}" in rule.name else stacked)[...] = tensor
-    return stacked
+    index = tuple(slice(0, size) for size in shape) if index is None else index
+    dtype = stored_dtype(rule, config, tensors) if dtype is None else np.dtype(dtype)
+    return read_index(rule, config, tensors, shape, index, dtype)
 
 
 def stored_dtype(rule: TensorRule, config: ModelConfig, tensors: Mapping[str, StoredTensor]) -> np.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -9,12 +10,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.families import read_model_config
-from jaxeap.models.key_map import account, read_parameter
+from jaxeap.models.families import TensorRule, read_model_config
+from jaxeap.models.key_map import account, read_parameter, stored_dtype
 from jaxeap.models.manifest import MANIFEST, PARAMETERS, parameter_folder, read_manifest
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import nest, parameter_dtype, parameter_specs
-from jaxeap.models.safetensors_folder import list_tensors
+from jaxeap.models.safetensors_folder import StoredTensor, list_tensors
+from jaxeap.models.tensor_blocks import full_index
 from jaxeap.parallel.sharding import sharding_of
 
 
@@ -50,11 +52,32 @@ def _read_safetensors(
 ) -> dict[str, jax.Array]:
     tensors = list_tensors(folder)
     rules = account(config, tensors, str(folder))
-    flat = {}
-    for name, spec in parameter_specs(config).items():
-        array = read_parameter(rules[name], config, tensors, dtype)
-        flat[name] = jax.device_put(array, sharding_of(spec.shape, spec.axes, mesh))
-    return flat
+    return {
+        name: _place(rules[name], config, tensors, dtype, sharding_of(spec.shape, spec.axes, mesh))
+        for name, spec in parameter_specs(config).items()
+    }
+
+
+def _place(
+    rule: TensorRule,
+    config: ModelConfig,
+    tensors: Mapping[str, StoredTensor],
+    dtype: np.dtype | None,
+    sharding: jax.sharding.Sharding,
+) -> jax.Array:
+    """One parameter on its devices: each part is read from the files once, and only by a process that needs it."""
+    shape = parameter_specs(config)[rule.parameter].shape
+    dtype = stored_dtype(rule, config, tensors) if dtype is None else dtype
+    read: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
+
+    def part(index: tuple[slice, ...] | None) -> np.ndarray:
+        index = full_index(index or (), shape)
+        key = tuple((axis.start, axis.stop) for axis in index)  # JAX asks anew for each replica
+        if key not in read:
+            read[key] = read_parameter(rule, config, tensors, dtype, index)
+        return read[key]
+
+    return jax.make_array_from_callback(shape, sharding, part, dtype=dtype)
 
 
 def _read_converted(

@@ -85,6 +85,12 @@ def read_tensor(stored: StoredTensor) -> np.ndarray:
         return opened.get_tensor(stored.name)
 
 
+def read_slices(stored: StoredTensor, index: tuple[slice, ...]) -> np.ndarray:
+    """Part of the tensor, in its stored dtype; of the file, nothing else is copied into memory."""
+    with safe_open(stored.file, framework="np") as opened:
+        return opened.get_slice(stored.name)[index]
+
+
 def same_values(one: StoredTensor, other: StoredTensor, rows: int = 4096) -> bool:
     """Whether two matrices are stored in one shape and dtype and agree in every entry; reads `rows` at a time."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):

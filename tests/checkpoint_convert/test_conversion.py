@@ -1,9 +1,13 @@
 """The conversion: what it writes, and that it writes all or nothing."""
 
 import gc
+import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 
@@ -13,11 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from safetensors.numpy import save_file
 
-from checkpoint_convert import conversion, convert
+from checkpoint_convert import conversion, convert, plan
 from jaxeap.models.load import load_model
 from jaxeap.models.manifest import MANIFEST, ManifestEntry, read_manifest
 from jaxeap.models.parameters import parameter_specs
+from jaxeap.models.safetensors_folder import list_tensors, read_tensor
 from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -117,23 +123,25 @@ def test_existing_target_is_left_alone(source: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("parameters_before_death", [0, 1, 7, 13])
-def test_interrupted_conversion_leaves_nothing_that_loads(
+def test_interrupted_conversion_leaves_nothing_that_loads_and_is_taken_up_again(
     source: Path, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters_before_death: int
 ):
     target, partial = tmp_path / "model", tmp_path / "model.partial"
-    read, calls = conversion.read_parameter, []
+    create, made = conversion.create_array, []
 
-    def read_or_die(rule, *arguments):
-        if len(calls) == parameters_before_death:
+    def create_or_die(folder, *arguments):
+        store = create(folder, *arguments)
+        made.append(folder.name)
+        if len(made) > parameters_before_death:
             raise KeyboardInterrupt
-        calls.append(rule.parameter)
-        return read(rule, *arguments)
+        return store
 
-    monkeypatch.setattr(conversion, "read_parameter", read_or_die)
+    monkeypatch.setattr(conversion, "create_array", create_or_die)
     with pytest.raises(KeyboardInterrupt):
         convert(source, target)
     assert not target.exists()
-    assert len(list((partial / "parameters").iterdir())) == parameters_before_death
+    whole = [path for path in (partial / "parameters").iterdir() if not path.name.endswith(".unfinished")]
+    assert len(whole) == parameters_before_death
     with pytest.raises(ValueError, match=r"is what an interrupted conversion left, without .*; convert again"):
         load_model(partial)
     partial.rename(target)  # not even under the right name
@@ -141,21 +149,41 @@ def test_interrupted_conversion_leaves_nothing_that_loads(
         load_model(target)
     target.rename(partial)
 
-    monkeypatch.setattr(conversion, "read_parameter", read)
+    parameters_before_death, made[:] = 99, []
     convert(source, target)
+    assert len(made) == 14 - len(whole)  # those that were whole are kept
     assert not partial.exists()
+    assert {path.name for path in target.iterdir()} == {path.name for path in converted.iterdir()}
     assert_equal_bits(target, converted)
 
 
+@pytest.mark.parametrize("change", ["source", "dtype"])
+def test_what_was_converted_from_something_else_is_not_kept(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+):
+    shutil.copytree(source, tmp_path / "source")
+    monkeypatch.setattr(conversion, "write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        convert(tmp_path / "source", tmp_path / "model")
+    monkeypatch.undo()
+    if change == "source":
+        attributes = attributes_of("qwen2")
+        write_checkpoint(tmp_path / "source", attributes, tensors_of(attributes, seed=9, dtype=jnp.bfloat16), shards=2)
+    dtype = "float32" if change == "dtype" else None
+    convert(tmp_path / "source", tmp_path / "model", dtype)
+    convert(tmp_path / "source", tmp_path / "fresh", dtype)
+    assert_equal_bits(tmp_path / "model", tmp_path / "fresh")
+
+
 def test_killed_process(source: Path, converted: Path, tmp_path: Path):
-    """SIGKILL in the middle: no handler runs, and Orbax's own threads die with it."""
+    """SIGKILL in the middle of a parameter: no handler runs, and the threads that write die with it."""
     program = (
         "import os, signal, sys\n"
         "from checkpoint_convert import conversion\n"
         "read, calls = conversion.read_parameter, []\n"
         "def read_or_die(*arguments):\n"
         "    calls.append(1)\n"
-        "    if len(calls) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    if len(calls) == 9: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return read(*arguments)\n"
         "conversion.read_parameter = read_or_die\n"
         "conversion.convert(*sys.argv[1:])\n"
@@ -167,6 +195,41 @@ def test_killed_process(source: Path, converted: Path, tmp_path: Path):
         load_model(tmp_path / "model.partial")
     convert(source, tmp_path / "model")
     assert_equal_bits(tmp_path / "model", converted)
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments(source: Path, converted: Path, tmp_path: Path):
+    """Whatever the moment: either nothing that loads, or the whole checkpoint; and the next run makes it whole."""
+    program = (
+        "import sys, time\n"
+        "from checkpoint_convert import conversion\n"
+        "print('begins', flush=True)\n"
+        "conversion.convert(*sys.argv[1:])\n"
+    )
+    rng, started = np.random.default_rng(0), time.monotonic()
+    arguments = [sys.executable, "-c", program, source]
+    with subprocess.Popen([*arguments, tmp_path / "timed"], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        started = time.monotonic()
+    duration, outcomes = time.monotonic() - started, []
+    for attempt in range(10):
+        target = tmp_path / f"model{attempt // 2}"  # every other one takes up what a killed one left
+        with subprocess.Popen([*arguments, target], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=-3) as process:
+            process.stdout.readline()
+            time.sleep(rng.uniform(0, duration))
+            process.kill()
+        if target.exists():
+            assert_equal_bits(target, converted)
+            outcomes.append("whole")
+        else:
+            with pytest.raises((ValueError, FileNotFoundError)):
+                load_model(target.with_name(target.name + ".partial"))
+            outcomes.append("nothing")
+    assert "nothing" in outcomes
+    for number in range(5):
+        if not (tmp_path / f"model{number}").exists():
+            convert(source, tmp_path / f"model{number}")
+        assert_equal_bits(tmp_path / f"model{number}", converted)
 
 
 def test_a_folder_that_is_no_leftover_is_not_deleted(source: Path, tmp_path: Path):
@@ -216,23 +279,92 @@ def test_sources_that_are_none(source: Path, converted: Path, tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {"empty"}
 
 
-def test_one_parameter_is_in_memory_at_a_time(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """When a parameter is read, those before it are whole on disk and nothing holds their arrays."""
-    read, arrays, names = conversion.read_parameter, [], set()
+@pytest.mark.parametrize("limit", [1, 200, 500])
+def test_blocks_of_any_size_make_the_same_checkpoint(
+    source: Path, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+):
+    monkeypatch.setattr(plan, "BLOCK_BYTES", limit)
+    read, sizes = conversion.read_parameter, []
+
+    def watch(*arguments):
+        block = read(*arguments)
+        sizes.append(block.nbytes)
+        return block
+
+    monkeypatch.setattr(conversion, "read_parameter", watch)
+    convert(source, tmp_path / "model", verified=True)
+    longest_row = 28 * 2 if limit == 1 else 0  # of down; and the 4 rows of one head cannot be cut
+    assert max(sizes) <= max(limit, longest_row, 4 * 20 * 2)
+    assert_equal_bits(tmp_path / "model", converted)
+
+
+def test_one_block_is_in_memory_at_a_time(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """When a block is read, those before it are on disk and nothing holds their arrays."""
+    read, arrays = conversion.read_parameter, []
 
     def watch(rule, *arguments):
         if any(array() is not None for array in arrays):
             gc.collect()
         assert [array() for array in arrays] == [None] * len(arrays)
-        assert {path.name for path in (tmp_path / "model.partial" / "parameters").iterdir()} == names
-        names.add(rule.parameter.replace("/", "."))
         array = read(rule, *arguments)
         arrays.append(weakref.ref(array))
         return array
 
     monkeypatch.setattr(conversion, "read_parameter", watch)
     convert(source, tmp_path / "model")
-    assert len(arrays) == 14
+    assert len(arrays) == 2 + 3 * 12
+
+
+def large_checkpoint(folder: Path, dtype: str, layers: int) -> Path:
+    """About 2 GiB in four shards, never more than a shard of it in memory."""
+    width, inner, vocab = 2048, 5632, 32000
+    sizes = dict(hidden_size=width, intermediate_size=inner, vocab_size=vocab, num_hidden_layers=layers)
+    attributes = attributes_of("llama", **sizes, num_attention_heads=16, num_key_value_heads=4, head_dim=128)
+    shapes = {name: tensor.shape for name, tensor in tensors_of(attributes_of("llama")).items()}
+    large = {20: width, 28: inner, 31: vocab, 24: 2048, 8: 512}
+    names = [name for name in shapes if ".layers." not in name]
+    names += [name.replace(".0.", f".{layer}.") for layer in range(layers) for name in shapes if ".layers.0." in name]
+    rng, weight_map = np.random.default_rng(0), {}
+    folder.mkdir()
+    for shard in range(4):
+        tensors = {}
+        for name in names[shard::4]:
+            shape = [large[size] for size in shapes[re.sub(r"layers\.\d+", "layers.0", name)]]
+            tensors[name] = rng.standard_normal(shape, np.float32).astype(jnp.dtype(dtype))
+        save_file(tensors, folder / f"model-{shard}.safetensors")
+        weight_map |= dict.fromkeys(tensors, f"model-{shard}.safetensors")
+    (folder / "config.json").write_text(json.dumps(attributes))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return folder
+
+
+def peak_anonymous_memory(*arguments: str | Path) -> float:
+    """MiB, of `python -m checkpoint_convert`, looked at every 5 ms; files that are mapped do not count."""
+    peak = 0
+    with subprocess.Popen([sys.executable, "-m", "checkpoint_convert", *arguments], cwd=REPOSITORY) as process:
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            if found := re.search(r"RssAnon:\s+(\d+) kB", status):
+                peak = max(peak, int(found[1]))
+            time.sleep(0.005)
+    assert process.returncode == 0
+    return peak / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("dtype", "layers"), [("float32", 9), ("bfloat16", 21)])
+def test_memory_of_a_large_conversion(tmp_path: Path, dtype: str, layers: int):
+    """2 GiB there and back in less than 700 MiB, with one stacked parameter of 400 to 500 MiB."""
+    source = large_checkpoint(tmp_path / "source", dtype, layers)
+    there = peak_anonymous_memory(f"--source={source}", f"--target={tmp_path / 'model'}", "--verify")
+    back = peak_anonymous_memory(f"--source={tmp_path / 'model'}", f"--target={tmp_path / 'back'}", "--to-hf")
+    print(f"{dtype}: {there:.0f} MiB to convert and verify, {back:.0f} MiB back")
+    assert max(there, back) < 700
+    originals, tensors = list_tensors(source), list_tensors(tmp_path / "back")
+    assert set(originals) == set(tensors)
+    for name, original in originals.items():
+        np.testing.assert_array_equal(read_tensor(tensors[name]), read_tensor(original))
 
 
 def test_progress_is_quiet_when_not_on_a_terminal(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):

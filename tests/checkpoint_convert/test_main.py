@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from absl import app, flags
+from absl.testing import flagsaver
 
 from checkpoint_convert import __main__ as command
 from jaxeap.models.load import load_model
@@ -25,8 +26,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh_flags() -> Iterator[None]:
-    yield
-    flags.FLAGS.unparse_flags()
+    with flagsaver.flagsaver():
+        yield
 
 
 def run(*arguments: str) -> None:
@@ -69,7 +70,6 @@ def test_errors_are_one_line_and_a_status(source: Path, tmp_path: Path):
     ("arguments", "message"),
     [
         (["--target=there"], "Flag --source must have a value other than None"),
-        (["--source=here"], "Flag --target must have a value other than None"),
         (["--source=here", "--target=there", "--dtype=int8"], "value should be one of <float32|bfloat16|float16>"),
         (
             ["--source=here", "--target=there", "--dtpye=float32"],
@@ -87,3 +87,42 @@ def test_wrong_flags(arguments: list[str], message: str):
 def test_arguments_without_a_flag():
     with pytest.raises(app.UsageError, match="arguments without a flag: model"):
         run("--source=here", "--target=there", "model")
+
+
+@pytest.mark.usefixtures("fresh_flags")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--source=here"], "--target must have a value, except with --dry-run"),
+        (["--source=here", "--target=there", "--to-hf", "--dtype=float32"], "give it --source and --target alone"),
+    ],
+)
+def test_flags_that_do_not_go_together(arguments: list[str], message: str):
+    with pytest.raises(app.UsageError, match=message):
+        run(*arguments)
+
+
+@pytest.mark.usefixtures("fresh_flags")
+def test_dry_run_prints_the_plan_and_writes_nothing(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run(f"--source={source}", "--dry-run", "--dtype=bfloat16")
+    header, *lines, total = capsys.readouterr().out.splitlines()
+    assert header.split() == ["parameter", "shape", "dtype", "bytes", "tensors"]
+    assert len(lines) == 12
+    row = next(line for line in lines if line.startswith("layers/down"))
+    assert row.split(maxsplit=4)[0] == "layers/down"
+    assert "(3, 28, 20)" in row and "bfloat16" in row and "3,360" in row
+    assert row.endswith("model.layers.{layer}.mlp.down_proj.weight (20, 28) F32 x 3")
+    assert total.split() == ["12", "parameters", "20,520", "30", "tensors", "stored"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("fresh_flags")
+def test_verify_and_back(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    target, back = tmp_path / "model", tmp_path / "back"
+    run(f"--source={source}", f"--target={target}", "--verify")
+    assert capsys.readouterr().out == f"{source} -> {target}, every tensor compared\n"
+    run(f"--source={source}", f"--target={target}", "--verify")  # now it is there, and is looked at alone
+    assert capsys.readouterr().out == f"{target} holds every tensor of {source}\n"
+    run(f"--source={target}", f"--target={back}", "--to-hf", "--noverify")
+    assert capsys.readouterr().out == f"{target} -> {back}\n"
+    assert load_model(back).config == load_model(source).config

@@ -12,6 +12,7 @@ import pytest
 from jax.sharding import PartitionSpec, SingleDeviceSharding
 
 from checkpoint_convert import convert
+from jaxeap.models import load
 from jaxeap.models.load import load_model
 from jaxeap.models.manifest import MANIFEST
 from jaxeap.models.parameters import parameter_specs
@@ -119,3 +120,20 @@ def test_converted_checkpoint_that_lost_a_parameter(stored_in_bfloat16: Path, tm
         FileNotFoundError, match=r"parameters/layers\.up is missing, although .* lists it; convert again"
     ):
         load_model(tmp_path / "converted")
+
+
+def test_each_part_of_a_parameter_is_read_once(stored_in_bfloat16: Path, monkeypatch: pytest.MonkeyPatch):
+    """Replicas share what was read, and no more is read than the parameter has."""
+    read, sizes = load.read_parameter, {}
+
+    def watch(rule, config, tensors, dtype, index):
+        part = read(rule, config, tensors, dtype, index)
+        sizes.setdefault(rule.parameter, []).append(part.size)
+        return part
+
+    monkeypatch.setattr(load, "read_parameter", watch)
+    model = load_model(stored_in_bfloat16, mesh=make_mesh(data=2, fsdp=2, tensor=2))
+    for name, spec in parameter_specs(model.config).items():
+        assert sum(sizes[name]) == np.prod(spec.shape), name
+    assert len(sizes["layers/query"]) == 4  # of 8 devices
+    assert len(sizes["layers/attention_norm"]) == 2
