@@ -21,7 +21,13 @@ UNFINISHED = ".unfinished"
 """Ends the name of a parameter's folder until it is whole."""
 
 
-def convert(source: str | Path, target: str | Path, dtype: str | None = None, verified: bool = False) -> None:
+def convert(
+    source: str | Path,
+    target: str | Path,
+    dtype: str | None = None,
+    verified: bool = False,
+    base: str | Path | None = None,
+) -> None:
     """Writes the checkpoint in `source` to the new folder `target`, from which `jaxeap.load_model` reads it.
 
     All is written to `target`.partial, which becomes `target` at the very end: a conversion that dies leaves nothing
@@ -29,10 +35,12 @@ def convert(source: str | Path, target: str | Path, dtype: str | None = None, ve
     anew otherwise.
 
     Args:
-      source: Hugging Face folder: config.json and safetensors, in one file or in shards with an index.
+      source: Hugging Face folder: config.json and safetensors, in one file or in shards with an index. Or the folder of
+        a LoRA adapter in PEFT's format, which is merged into its base.
       target: a folder that does not exist yet.
       dtype: "float32", "bfloat16" or "float16" to store; None keeps each parameter's own.
       verified: whether to read everything back and compare it with the source before `target` appears.
+      base: Hugging Face folder of an adapter's base model; None takes the folder that the adapter names.
 
     Raises:
       FileExistsError: `target` exists, or `target`.partial exists and no conversion made it.
@@ -40,13 +48,14 @@ def convert(source: str | Path, target: str | Path, dtype: str | None = None, ve
       ValueError: the configuration or the tensors are not what jaxeap knows, or what was written does not read back
         as it should; the message names each.
     """
-    source, target = Path(source), Path(target)
+    target = Path(target)
     partial = target.with_name(target.name + ".partial")
     if target.exists():
         raise FileExistsError(f"target {target} exists already; remove it, or name another one")
-    plan = plan_conversion(source, dtype)
+    plan = plan_conversion(source, dtype, base)
     _prepare(partial, plan.fingerprint())
-    copy_companions(source, partial)
+    for folder in plan.sources:
+        copy_companions(folder, partial)
     with bytes_progress(target.name, plan.num_bytes) as advance:
         for name, parameter in plan.parameters.items():
             place = parameter_folder(partial, name)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxeap.models.checkpoint import open_checkpoint
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.families import TensorRule, read_model_config
+from jaxeap.models.families import TensorRule
 from jaxeap.models.key_map import account, stored_dtype
 from jaxeap.models.manifest import MANIFEST, ManifestEntry
 from jaxeap.models.parameters import parameter_dtype, parameter_specs
-from jaxeap.models.safetensors_folder import StoredTensor, list_tensors
+from jaxeap.models.safetensors_folder import StoredTensor
 from jaxeap.models.tensor_blocks import block_shape
 
 BLOCK_BYTES = 2**24
@@ -48,9 +49,9 @@ class PlannedParameter:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A conversion: the source's configuration and tensors, and path -> parameter."""
+    """A conversion: the source's folders (an adapter's after its base), configuration, tensors; path -> parameter."""
 
-    source: Path
+    sources: tuple[Path, ...]
     config: ModelConfig
     tensors: Mapping[str, StoredTensor]
     parameters: Mapping[str, PlannedParameter]
@@ -69,13 +70,20 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Changes with everything that the target depends on; files are told apart by size and time of change."""
-        files = sorted({self.source / "config.json", *(stored.file for stored in self.tensors.values())})
+        updates = [stored.update for stored in self.tensors.values() if stored.update is not None]
+        files = sorted(
+            {
+                *(self.sources[0] / "config.json", *(stored.file for stored in self.tensors.values())),
+                *(side.file for update in updates for side in (update.a, update.b)),
+            }
+        )
         told = {
             "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files],
             "parameters": [
                 (name, parameter.shape, parameter.block, str(parameter.dtype), parameter.rule.name)
                 for name, parameter in self.parameters.items()
             ],
+            "scales": [update.scale for update in updates],
         }
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
@@ -86,6 +94,7 @@ class Plan:
             source = self.tensors[parameter.rule.tensor_names(self.config)[0]]
             count = len(parameter.rule.tensor_names(self.config))
             tensors = f"{parameter.rule.name} {source.shape} {source.dtype}" + (f" x {count}" if count > 1 else "")
+            tensors += " with adapter" if source.update is not None else ""
             rows.append((name, str(parameter.shape), str(parameter.dtype), f"{parameter.num_bytes:,}", tensors))
         rows.append(
             (f"{len(self.parameters)} parameters", "", "", f"{self.num_bytes:,}", f"{len(self.tensors)} tensors stored")
@@ -99,12 +108,13 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan_conversion(source: str | Path, dtype: str | None = None) -> Plan:
+def plan_conversion(source: str | Path, dtype: str | None = None, base: str | Path | None = None) -> Plan:
     """Reads the configuration and the files' headers, and matches every tensor with its parameter.
 
     Args:
-      source: Hugging Face folder.
+      source: Hugging Face folder, or a LoRA adapter's.
       dtype: to store; None keeps each parameter's own.
+      base: Hugging Face folder of an adapter's base; None takes the folder that the adapter names.
 
     Raises:
       FileNotFoundError: `source` or a file of it is missing.
@@ -116,13 +126,13 @@ def plan_conversion(source: str | Path, dtype: str | None = None) -> Plan:
     if (source / MANIFEST).is_file():
         raise ValueError(f"source {source} is a converted checkpoint already ({MANIFEST} is there)")
     target_dtype = None if dtype is None else parameter_dtype(dtype)
-    config = read_model_config(source)
-    tensors = list_tensors(source)
-    rules = account(config, tensors, str(source))
+    checkpoint = open_checkpoint(source, base)
+    config, tensors = checkpoint.config, checkpoint.tensors
+    rules = account(config, tensors, " with ".join(map(str, checkpoint.folders)))
     parameters = {}
     for name, spec in parameter_specs(config).items():
         rule = rules[name]
         held = stored_dtype(rule, config, tensors) if target_dtype is None else target_dtype
         block = block_shape(rule, spec.shape, held.itemsize, BLOCK_BYTES)
         parameters[name] = PlannedParameter(rule, spec.shape, held, block)
-    return Plan(source, config, tensors, parameters)
+    return Plan(checkpoint.folders, config, tensors, parameters)

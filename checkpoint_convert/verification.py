@@ -46,7 +46,9 @@ def verify(plan: Plan, folder: Path) -> None:
                 advance(name, block.nbytes)
     if problems:
         raise ValueError(
-            f"{folder} is not what {plan.source} converts to: " + "; ".join(problems) + "; remove it and convert again"
+            f"{folder} is not what {plan.sources[-1]} converts to: "
+            + "; ".join(problems)
+            + "; remove it and convert again"
         )
 
 

@@ -9,24 +9,32 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxeap.models.checkpoint import Checkpoint, open_checkpoint
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import TensorRule, read_model_config
 from jaxeap.models.key_map import account, read_parameter, stored_dtype
 from jaxeap.models.manifest import MANIFEST, PARAMETERS, parameter_folder, read_manifest
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import nest, parameter_dtype, parameter_specs
-from jaxeap.models.safetensors_folder import StoredTensor, list_tensors
+from jaxeap.models.safetensors_folder import StoredTensor
 from jaxeap.models.tensor_blocks import full_index
 from jaxeap.parallel.sharding import sharding_of
 
 
-def load_model(path: str | Path, dtype: str | None = "float32", mesh: jax.sharding.Mesh | None = None) -> Decoder:
+def load_model(
+    path: str | Path,
+    dtype: str | None = "float32",
+    mesh: jax.sharding.Mesh | None = None,
+    base: str | Path | None = None,
+) -> Decoder:
     """Loads a decoder.
 
     Args:
-      path: a Hugging Face folder (config.json and safetensors) or a folder that `python -m checkpoint_convert` wrote.
+      path: a Hugging Face folder (config.json and safetensors) or a folder that `python -m checkpoint_convert` wrote,
+        or a LoRA adapter in PEFT's format, which is merged into its base model.
       dtype: "float32", "bfloat16", "float16", or None for the stored one.
       mesh: devices to lay the parameters out over; None puts them on the default device.
+      base: Hugging Face folder of an adapter's base model; None takes the folder that the adapter names.
 
     Returns:
       The decoder, each parameter restored straight into its dtype and sharding, one stacked parameter at a time.
@@ -42,16 +50,20 @@ def load_model(path: str | Path, dtype: str | None = "float32", mesh: jax.shardi
     whole = (folder / MANIFEST).is_file()
     if not whole and (folder / PARAMETERS).is_dir():
         raise ValueError(f"{folder} is what an interrupted conversion left, without {MANIFEST}; convert again")
+    if not whole:
+        checkpoint = open_checkpoint(folder, base)
+        return Decoder(checkpoint.config, nest(_read_safetensors(checkpoint, target, mesh)))
+    if base is not None:
+        raise ValueError(f"base {base} was given, but {folder} is a converted checkpoint, which is whole without one")
     config = read_model_config(folder)
-    read = _read_converted if whole else _read_safetensors
-    return Decoder(config, nest(read(folder, config, target, mesh)))
+    return Decoder(config, nest(_read_converted(folder, config, target, mesh)))
 
 
 def _read_safetensors(
-    folder: Path, config: ModelConfig, dtype: np.dtype | None, mesh: jax.sharding.Mesh | None
+    checkpoint: Checkpoint, dtype: np.dtype | None, mesh: jax.sharding.Mesh | None
 ) -> dict[str, jax.Array]:
-    tensors = list_tensors(folder)
-    rules = account(config, tensors, str(folder))
+    config, tensors = checkpoint.config, checkpoint.tensors
+    rules = account(config, tensors, " with ".join(map(str, checkpoint.folders)))
     return {
         name: _place(rules[name], config, tensors, dtype, sharding_of(spec.shape, spec.axes, mesh))
         for name, spec in parameter_specs(config).items()

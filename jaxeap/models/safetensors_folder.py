@@ -21,12 +21,26 @@ NUMPY_DTYPES: Mapping[str, Any] = MappingProxyType({"F32": np.float32, "BF16": j
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """Where one tensor lies: its name, file and shape, and its dtype as safetensors writes it ("F32", "BF16", ...)."""
+    """Where one tensor lies: its name, file and shape, and its dtype as safetensors writes it ("F32", "BF16", ...).
+
+    `update` is what an adapter adds to it; such a tensor is read as float32, the sum not yet rounded.
+    """
 
     name: str
     file: Path
     shape: tuple[int, ...]
     dtype: str
+    update: LowRankUpdate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRankUpdate:
+    """scale * B A, or its transpose: a [rank, inputs], b [outputs, rank]."""
+
+    a: StoredTensor
+    b: StoredTensor
+    scale: float
+    transposed: bool = False
 
 
 def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
@@ -60,14 +74,14 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
     problems = []
     for file in files:
         try:
-            with safe_open(file, framework="np") as opened:
-                for name in opened.keys():  # noqa: SIM118 (safe_open is no mapping)
-                    stored = opened.get_slice(name)
-                    if name in tensors:
-                        problems.append(f"{name} lies in both {tensors[name].file.name} and {file.name}")
-                    tensors[name] = StoredTensor(name, file, tuple(stored.get_shape()), stored.get_dtype())
-        except SafetensorError as error:
-            problems.append(f"{file} is truncated or corrupt ({error}); download it again")
+            found = list_file(file)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        problems += [
+            f"{name} lies in both {tensors[name].file.name} and {file.name}" for name in found if name in tensors
+        ]
+        tensors |= found
     if not problems:
         problems = [
             f"{INDEX_FILE} says that {name} lies in {file_name}, and it does not"
@@ -79,16 +93,40 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
     return tensors
 
 
+def list_file(file: Path) -> dict[str, StoredTensor]:
+    """Every tensor of one file.
+
+    Raises:
+      ValueError: the file is truncated or corrupt.
+    """
+    try:
+        with safe_open(file, framework="np") as opened:
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (safe_open is no mapping)
+            return {
+                name: StoredTensor(name, file, tuple(stored.get_shape()), stored.get_dtype())
+                for name, stored in slices.items()
+            }
+    except SafetensorError as error:
+        raise ValueError(f"{file} is truncated or corrupt ({error}); download it again") from error
+
+
 def read_tensor(stored: StoredTensor) -> np.ndarray:
-    """The tensor in its stored dtype (bfloat16 as `ml_dtypes.bfloat16`)."""
-    with safe_open(stored.file, framework="np") as opened:
-        return opened.get_tensor(stored.name)
+    """The tensor in its stored dtype (bfloat16 as `ml_dtypes.bfloat16`), or as float32 where it has an update."""
+    return read_slices(stored, tuple(slice(0, size) for size in stored.shape))
 
 
 def read_slices(stored: StoredTensor, index: tuple[slice, ...]) -> np.ndarray:
-    """Part of the tensor, in its stored dtype; of the file, nothing else is copied into memory."""
+    """Part of the tensor as `read_tensor` gives it; of the file, nothing else is copied into memory."""
     with safe_open(stored.file, framework="np") as opened:
-        return opened.get_slice(stored.name)[index]
+        part = opened.get_slice(stored.name)[index]
+    if stored.update is None:
+        return part
+    update = stored.update
+    rows, columns = reversed(index) if update.transposed else index
+    a = read_slices(update.a, (slice(0, update.a.shape[0]), columns)).astype(np.float32)
+    b = read_slices(update.b, (rows, slice(0, update.b.shape[1]))).astype(np.float32)
+    change = np.float32(update.scale) * (b @ a)
+    return part.astype(np.float32) + (change.T if update.transposed else change)
 
 
 def same_values(one: StoredTensor, other: StoredTensor, rows: int = 4096) -> bool:
