@@ -19,6 +19,7 @@ from jaxeap.attribution.result import AttributionResult
 from jaxeap.attribution.rollout import attention_rollout
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
+from jaxeap.weights import contrast_weights
 
 __all__ = [
     "AttributionResult",
@@ -34,6 +35,7 @@ __all__ = [
     "attribute",
     "attribute_neurons",
     "audit",
+    "contrast_weights",
     "edges_above",
     "faithfulness",
     "faithfulness_curve",
