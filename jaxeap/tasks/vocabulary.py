@@ -124,9 +124,9 @@ def compare_vocabularies(
             warnings.append(f"only the tokenizer of {role} has {_listed(only)}" + (cannot if unreadable else ""))
 
     for name in ("bos_token", "eos_token", "pad_token", "unk_token"):
-        one, other = getattr(base, name, None), getattr(tuned, name, None)
-        if one != other:
-            (notes if name == "pad_token" else warnings).append(f"{name} is {one!r} in base and {other!r} in tuned")
+        ours, theirs = getattr(base, name, None), getattr(tuned, name, None)
+        if ours != theirs:
+            (notes if name == "pad_token" else warnings).append(f"{name} is {ours!r} in base and {theirs!r} in tuned")
     if different := _different_rules(base, tuned):
         warnings.append(f"the tokenizers cut text by other rules ({', '.join(different)}): one text, two token lists")
     if base.chat_template != tuned.chat_template:
