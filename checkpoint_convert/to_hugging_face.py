@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import tensorstore
 
 from checkpoint_convert.array_store import open_array
 from checkpoint_convert.companions import copy_companions
@@ -18,7 +19,7 @@ from jaxeap.models.families import FAMILIES, TensorRule, read_model_config
 from jaxeap.models.manifest import MANIFEST, ManifestEntry, parameter_folder, read_manifest
 from jaxeap.models.parameters import parameter_specs
 from jaxeap.models.safetensors_writer import SHARD_BYTES, TensorToWrite, write_checkpoint_files
-from jaxeap.models.tensor_blocks import block_indices, block_shape, to_rows
+from jaxeap.models.tensor_blocks import block_indices, block_shape, fused_part, put_fused, to_rows
 
 UNFINISHED = "export.unfinished"
 """In an unfinished target, so that the next run knows that it may remove it."""
@@ -61,8 +62,11 @@ def to_hugging_face(source: str | Path, target: str | Path, shard_bytes: int = S
     (partial / UNFINISHED).touch()
     copy_companions(source, partial)
     _state_dtype(partial / "config.json", {entry.dtype for entry in entries.values()})
-    rules = FAMILIES[config.family].tensors(config)
-    tensors = [tensor for rule in rules for tensor in _tensors(rule, config, source, entries[rule.parameter])]
+    rules = list(FAMILIES[config.family].tensors(config))
+    plain = (rule for rule in rules if fused_part(rule) is None)
+    tensors = [tensor for rule in plain for tensor in _tensors(rule, config, source, entries[rule.parameter])]
+    for name in {rule.name: None for rule in rules if fused_part(rule) is not None}:
+        tensors += _fused_tensors([rule for rule in rules if rule.name == name], config, source, entries)
     with bytes_progress(target.name, sum(tensor.num_bytes for tensor in tensors)) as advance:
         told = [TensorToWrite(each.name, each.shape, each.dtype, _telling(each, advance)) for each in tensors]
         write_checkpoint_files(partial, told, shard_bytes)
@@ -75,13 +79,8 @@ def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _tensors(rule: TensorRule, config: ModelConfig, source: Path, entry: ManifestEntry) -> Iterator[TensorToWrite]:
-    store = open_array(parameter_folder(source, rule.parameter))
+    store = _open(rule, source, entry)
     dtype = store.dtype.numpy_dtype
-    if (store.shape, str(dtype)) != (entry.shape, entry.dtype):
-        raise ValueError(
-            f"{rule.parameter} is stored as {store.shape} {dtype}, and {source / MANIFEST} says {entry.shape} "
-            f"{entry.dtype}; convert the checkpoint again"
-        )
     block = block_shape(rule, entry.shape, dtype.itemsize, BLOCK_BYTES)
 
     def rows(place: int) -> Iterator[np.ndarray]:
@@ -91,6 +90,35 @@ def _tensors(rule: TensorRule, config: ModelConfig, source: Path, entry: Manifes
 
     for place, name in enumerate(rule.tensor_names(config)):
         yield TensorToWrite(name, rule.tensor_shape(config), dtype, rows(place))
+
+
+def _fused_tensors(
+    rules: list[TensorRule], config: ModelConfig, source: Path, entries: Mapping[str, ManifestEntry]
+) -> Iterator[TensorToWrite]:
+    """Tensors that several parameters share, put together one tensor at a time."""
+    stores = [_open(rule, source, entries[rule.parameter]) for rule in rules]
+    first, shape = rules[0], rules[0].tensor_shape(config)
+    dtype = stores[0].dtype.numpy_dtype
+
+    def whole(place: int) -> Iterator[np.ndarray]:
+        tensor = np.empty(shape, dtype)
+        for rule, store in zip(rules, stores, strict=True):
+            put_fused(rule, config, np.asarray(store[place].read().result()), tensor)
+        yield tensor
+
+    for place, name in enumerate(first.tensor_names(config)):
+        yield TensorToWrite(name, shape, dtype, whole(place))
+
+
+def _open(rule: TensorRule, source: Path, entry: ManifestEntry) -> tensorstore.TensorStore:
+    store = open_array(parameter_folder(source, rule.parameter))
+    dtype = store.dtype.numpy_dtype
+    if (store.shape, str(dtype)) != (entry.shape, entry.dtype):
+        raise ValueError(
+            f"{rule.parameter} is stored as {store.shape} {dtype}, and {source / MANIFEST} says {entry.shape} "
+            f"{entry.dtype}; convert the checkpoint again"
+        )
+    return store
 
 
 def _telling(tensor: TensorToWrite, advance: Callable[[str, int], None]) -> Iterator[np.ndarray]:

@@ -44,19 +44,46 @@ def read_block(rule: TensorRule, config: ModelConfig, stored: StoredTensor, inde
     Returns:
       The block in the stored dtype.
     """
-    groups, letters = _axes(rule)
+    stored_axes, held_axes = _axes(rule)
     sizes = axis_sizes(config)
-    wanted = dict(zip(letters, index, strict=True))
+    wanted: dict[str, slice] = {}
+    for axis, part in zip(held_axes, index, strict=True):
+        wanted |= {axis[0]: part} if len(axis) == 1 else {letter: slice(0, sizes.get(letter)) for letter in axis}
+    if (fused := fused_part(rule)) is not None:
+        sizes |= {"p": fused[2]}
+        wanted["p"] = slice(fused[0], fused[1])
     rows: list[slice] = []
     block_sizes: dict[str, int] = {}
-    for lead, *inner in groups:
+    for lead, *inner in stored_axes:
         width = math.prod(sizes[letter] for letter in inner)
         rows.append(slice(wanted[lead].start * width, wanted[lead].stop * width))
         block_sizes |= {letter: sizes[letter] for letter in inner}
         block_sizes[lead] = wanted[lead].stop - wanted[lead].start
         wanted[lead] = slice(None)
-    block = einops.rearrange(read_slices(stored, tuple(rows)), rule.layout, **block_sizes)
-    return block[tuple(wanted[letter] for letter in letters)]  # what is inside a group is cut only here
+    order = [letter for axis in stored_axes for letter in axis]
+    stored_layout, _, held_layout = rule.layout.partition(" -> ")
+    flat = einops.rearrange(read_slices(stored, tuple(rows)), f"{stored_layout} -> {' '.join(order)}", **block_sizes)
+    flat = flat[tuple(wanted[letter] for letter in order)]  # what is inside a stored axis is cut only here
+    block = einops.rearrange(flat, f"{' '.join(order)} -> {held_layout}")
+    return block[tuple(slice(None) if len(a) == 1 else part for a, part in zip(held_axes, index, strict=True))]
+
+
+def fused_part(rule: TensorRule) -> tuple[int, int, int] | None:
+    """(start, stop, of) along the layout's axis p, where several parameters lie in one tensor; None where one does."""
+    return getattr(rule, "part", None)
+
+
+def put_fused(rule: TensorRule, config: ModelConfig, parameter: np.ndarray, tensor: np.ndarray) -> None:
+    """Writes one layer's parameter into its part of a whole stored tensor, in place."""
+    start, stop, of = fused_part(rule) or (0, 1, 1)
+    stored_axes, _ = _axes(rule)
+    order = [letter for axis in stored_axes for letter in axis]
+    _, _, held_layout = rule.layout.partition(" -> ")
+    sizes = {letter: size for letter, size in axis_sizes(config).items() if letter in order} | {"p": of}
+    whole = tensor.reshape([sizes[letter] for letter in order])  # a view: the order of a file is C's
+    own = {letter: stop - start if letter == "p" else sizes[letter] for letter in order}
+    flat = einops.rearrange(parameter, f"{held_layout} -> {' '.join(order)}", **own)
+    whole[tuple(slice(start, stop) if letter == "p" else slice(None) for letter in order)] = flat
 
 
 def to_rows(rule: TensorRule, block: np.ndarray) -> np.ndarray:
@@ -78,9 +105,10 @@ def block_shape(rule: TensorRule, shape: Sequence[int], itemsize: int, limit: in
       itemsize: bytes of an entry.
       limit: bytes of a block.
     """
-    groups, letters = _axes(rule)
     block = [1, *shape[1:]] if is_stacked(rule) else list(shape)
-    cut = letters.index(groups[0][0]) + is_stacked(rule)
+    cut = _cut(rule)
+    if cut is None:
+        return tuple(block)
     row = math.prod(block) // block[cut] * itemsize
     block[cut] = min(block[cut], max(1, limit // row))
     return tuple(block)
@@ -88,12 +116,12 @@ def block_shape(rule: TensorRule, shape: Sequence[int], itemsize: int, limit: in
 
 def block_indices(rule: TensorRule, shape: Sequence[int], block: Sequence[int]) -> Iterator[tuple[int, Index]]:
     """(number of the tensor in the rule's names, index into the parameter) of each block, tensor by tensor."""
-    groups, letters = _axes(rule)
-    cut = letters.index(groups[0][0]) + is_stacked(rule)
+    cut = _cut(rule)
     for layer in range(shape[0] if is_stacked(rule) else 1):
-        for start in range(0, shape[cut], block[cut]):
+        for start in range(0, shape[cut], block[cut]) if cut is not None else (0,):
             index = [slice(0, size) for size in shape]
-            index[cut] = slice(start, min(start + block[cut], shape[cut]))
+            if cut is not None:
+                index[cut] = slice(start, min(start + block[cut], shape[cut]))
             if is_stacked(rule):
                 index[0] = slice(layer, layer + 1)
             yield layer, tuple(index)
@@ -144,8 +172,14 @@ def is_stacked(rule: TensorRule) -> bool:
     return "{layer}" in rule.name
 
 
-def _axes(rule: TensorRule) -> tuple[list[list[str]], list[str]]:
-    """Letters of the stored tensor's axes and of the parameter's: "(h k) d -> d h k" is [[h, k], [d]], [d, h, k]."""
-    stored, _, held = rule.layout.partition(" -> ")
-    groups = [(inside or single).split() for inside, single in re.findall(r"\(([^)]*)\)|(\w+)", stored)]
-    return groups, held.split()
+def _cut(rule: TensorRule) -> int | None:
+    """The parameter's axis that leads the stored tensor; None where it is fused with others and must stay whole."""
+    stored_axes, held_axes = _axes(rule)
+    lead = [stored_axes[0][0]]
+    return held_axes.index(lead) + is_stacked(rule) if lead in held_axes else None
+
+
+def _axes(rule: TensorRule) -> tuple[list[list[str]], list[list[str]]]:
+    """Letters of the stored axes and the parameter's: [[h, k], [d]], [[d], [h], [k]] of "(h k) d -> d h k"."""
+    stored, held = (re.findall(r"\(([^)]*)\)|(\w+)", side) for side in rule.layout.split(" -> "))
+    return [(a or b).split() for a, b in stored], [(a or b).split() for a, b in held]

@@ -1,15 +1,17 @@
 """Blocks of parameters, against slices of the whole parameter."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from jaxeap.models.families import FAMILIES, TensorRule, read_model_config
 from jaxeap.models.key_map import read_parameter
 from jaxeap.models.parameters import parameter_specs
 from jaxeap.models.safetensors_folder import list_tensors
-from jaxeap.models.tensor_blocks import block_indices, block_shape, full_index, to_rows
+from jaxeap.models.tensor_blocks import block_indices, block_shape, full_index, put_fused, read_index, to_rows
 from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
 
 
@@ -48,6 +50,43 @@ def test_blocks_cover_the_parameter_once_and_give_back_the_file(checkpoint, limi
         assert (counts == 1).all()
         for place, name in enumerate(rule.tensor_names(config)):
             np.testing.assert_array_equal(np.concatenate(rows[place]), tensors[name])
+
+
+@dataclasses.dataclass(frozen=True)
+class FusedRule(TensorRule):
+    """One of several parameters in one tensor, along the layout's axis p: (start, stop, of)."""
+
+    part: tuple[int, int, int] | None = None
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [((20, 72), "d (p h k) -> d (p h) k"), ((72, 20), "(h p k) d -> d h (p k)"), ((72,), "(p h k) -> (p h) k")],
+)
+def test_parts_of_fused_tensors_by_numpy(checkpoint, tmp_path: Path, shape: tuple[int, ...], layout: str):
+    """Queries, keys and values in one tensor: GPT-2's columns, GPT-NeoX's rows within each head, a bias."""
+    config = checkpoint[0]
+    tensor = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    save_file({"fused": tensor}, tmp_path / "model.safetensors")
+    stored, again = list_tensors(tmp_path), np.zeros_like(tensor)
+    for place in range(3):
+        rule = FusedRule("x", "fused", layout, (place, place + 1, 3))
+        if layout.startswith("d"):
+            whole = tensor.reshape(20, 3, 6, 4)[:, place]
+        elif layout.startswith("(h"):
+            whole = np.moveaxis(tensor.reshape(6, 3, 4, 20)[:, place], -1, 0)
+        else:
+            whole = tensor.reshape(3, 6, 4)[place]
+        parts = [(slice(None), slice(0, size // 2), slice(size // 2, None)) for size in whole.shape]
+        for index in itertools.product(*parts):
+            found = read_index(rule, config, stored, whole.shape, index, np.dtype(np.float32))
+            np.testing.assert_array_equal(found, whole[index])
+        covered = np.zeros(whole.shape, int)
+        for _, index in block_indices(rule, whole.shape, block_shape(rule, whole.shape, 4, 300)):
+            covered[index] += 1
+        assert (covered == 1).all()
+        put_fused(rule, config, whole, again)
+    np.testing.assert_array_equal(again, tensor)
 
 
 def test_block_shapes_by_hand():
