@@ -68,7 +68,9 @@ def workloads(shape: Shape) -> Mapping[str, Workload]:
     config = shape.config()
 
     def forward(weights: Weights, batch: Batch) -> jax.Array:
-        final, _ = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask))
+        final, _ = run_layers(
+            weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
+        )
         return counted_loss(weights, config, final, batch)
 
     def floor(weights: Weights, batch: Batch) -> tuple[jax.Array, jax.Array]:
@@ -77,7 +79,7 @@ def workloads(shape: Shape) -> Mapping[str, Workload]:
             loss = counted_loss(weights, config, final, batch)
             return jnp.sum(loss), loss
 
-        return jax.grad(summed, has_aux=True)(embed(weights, jnp.asarray(batch.tokens)))
+        return jax.grad(summed, has_aux=True)(embed(weights, config, jnp.asarray(batch.tokens)))
 
     def method(name: str, level: Level, **options: Any) -> Workload:
         function, options_class = METHODS[name]

@@ -91,7 +91,7 @@ def _mixing_matrices(weights: Weights, config: ModelConfig, batch: Batch) -> jax
     mask = jnp.asarray(batch.mask)
     size, length = mask.shape
     width = config.head_dim
-    _, captures = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), mask)
+    _, captures = run_layers(weights, config, embed(weights, config, jnp.asarray(batch.tokens)), mask)
     step = layer_step(config, mask)
     taps = jax.tree.map(lambda tap: tap[0], Taps.zeros(config, size, length).layers)
     # Values that are 1 at one position alone show which queries look there: a different position in each channel.

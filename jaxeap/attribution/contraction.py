@@ -89,7 +89,7 @@ def contract(
         # The last chunk may reach back into the one before: positions counted there are blanked here.
         begin = jnp.minimum(start, length - chunk)
         fresh = begin + jnp.arange(chunk, dtype=jnp.int32) >= start
-        left = deltas.at(begin, chunk).expand(weights, graph.level)
+        left = deltas.at(begin, chunk).expand(weights, config, graph.level)
         right = destinations.at(begin, chunk).expand(weights, config, graph.level, propagation)
         if length % chunk:
             left = jnp.where(fresh[None, None, :, None], left, 0.0)

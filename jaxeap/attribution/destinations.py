@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 from jaxeap.attribution.graph import Level
 from jaxeap.attribution.trace import Trace
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.norm import rms_norm
+from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
 
@@ -81,13 +80,12 @@ class Destinations:
 
         def through_norm(gradients: jax.Array, x: jax.Array, scale: jax.Array) -> jax.Array:
             """[B, N, T, D] behind the norm -> before it, at residual x [B, T, D]."""
-            norm = partial(
-                rms_norm, scale=scale.astype(jnp.float32), epsilon=config.norm_epsilon, propagation=propagation
-            )
-            _, pull_back = jax.vjp(norm, x.astype(jnp.float32))
+            own = {"attention_norm": scale.astype(jnp.float32)}
+            _, pull_back = jax.vjp(lambda x: norm(x, own, "attention_norm", config, propagation), x.astype(jnp.float32))
             return jax.vmap(lambda gradient: pull_back(gradient)[0], in_axes=1, out_axes=1)(gradients)
 
-        attention = jax.vmap(through_norm)(attention, self.attention_input, layers["attention_norm"])
+        if config.pre_norms:
+            attention = jax.vmap(through_norm)(attention, self.attention_input, layers["attention_norm"])
         in_layers = jnp.concatenate([attention, self.mlp[:, :, None].astype(jnp.float32)], axis=2)
         num_layers, batch, nodes, length, width = in_layers.shape
         in_order = jnp.moveaxis(in_layers, 0, 1).reshape(batch, num_layers * nodes, length, width)

@@ -42,7 +42,7 @@ def check_ablation(ablation: str, batch: Batch, reference: Sources | None) -> No
 
 def run_sources(weights: Weights, config: ModelConfig, tokens: jax.Array, mask: jax.Array) -> Sources:
     """Outputs of all sources on tokens [B, T]: a forward pass."""
-    _, captures = run_layers(weights, config, embed(weights, tokens), mask)
+    _, captures = run_layers(weights, config, embed(weights, config, tokens), mask)
     return Sources.of(captures)
 
 
@@ -123,10 +123,10 @@ class Deltas:
         """Positions start to start + size."""
         return Deltas(self.clean.at(start, size), self.ablated and self.ablated.at(start, size))
 
-    def expand(self, weights: Weights, level: Level) -> jax.Array:
+    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
         """delta of every source in the residual stream, in the graph's order: [B, S, T, D] float32."""
-        clean = self.clean.expand(weights, level)
-        return -clean if self.ablated is None else self.ablated.expand(weights, level) - clean
+        clean = self.clean.expand(weights, config, level)
+        return -clean if self.ablated is None else self.ablated.expand(weights, config, level) - clean
 
 
 def source_sums(

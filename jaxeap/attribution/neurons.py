@@ -18,9 +18,10 @@ from jaxeap.attribution.interventions import check_ablation
 from jaxeap.attribution.trace import run_trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
-from jaxeap.models.mlp import gated_neurons
+from jaxeap.models.attention import output_projection
+from jaxeap.models.mlp import down_projection, gated_neurons
 from jaxeap.models.model import Decoder
-from jaxeap.models.norm import rms_norm
+from jaxeap.models.norm import inverse_root, norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import LayerCaptures
 
@@ -78,7 +79,7 @@ def _attribute_neurons(weights: Weights, config: ModelConfig, batch: Batch, abla
     trace = run_trace(weights, config, batch)
     ablated = None
     if ablation == "corrupted":
-        corrupted = embed(weights, jnp.asarray(batch.corrupted))
+        corrupted = embed(weights, config, jnp.asarray(batch.corrupted))
         ablated = run_layers(weights, config, corrupted, jnp.asarray(batch.mask))[1].layers
     # The rows embed, a0 and m0, the columns q, k, v, m and whatever comes after layer 0, which reads them all.
     readers = jnp.asarray(EdgeGraph.for_config(config, "block").mask[:3, :5], jnp.float32)
@@ -97,8 +98,8 @@ def _attribute_neurons(weights: Weights, config: ModelConfig, batch: Batch, abla
         expanded = destinations.expand({"layers": jax.tree.map(lambda a: a[None], layer)}, config, "block")
         before, at_heads, at_mlp = jnp.moveaxis(_exact_einsum("sj,bjtd->bstd", readers, expanded), 1, 0)
         mlp_deltas, head_deltas = _changes(captures, ablated, layer, config)
-        mlp_gradients = _exact_einsum("fd,btd->btf", layer["down"].astype(jnp.float32), at_mlp)
-        head_gradients = _exact_einsum("hkd,btd->bthk", layer["output"].astype(jnp.float32), at_heads)
+        mlp_gradients = _exact_einsum("fd,btd->btf", down_projection(layer, config).astype(jnp.float32), at_mlp)
+        head_gradients = _exact_einsum("hkd,btd->bthk", output_projection(layer, config).astype(jnp.float32), at_heads)
         mlp = jnp.sum(mlp_deltas * mlp_gradients, axis=1)
         return before, (mlp, jnp.sum(head_deltas * head_gradients, axis=1))
 
@@ -119,8 +120,11 @@ def _changes(
     """(ablated value, or zero) - (clean value) of one layer's neurons [B, T, F] and head channels [B, T, H, K]."""
 
     def values(captures: LayerCaptures) -> tuple[jax.Array, jax.Array]:
-        normed = rms_norm(captures.mlp_input, layer["mlp_norm"], config.norm_epsilon)
+        normed = norm(captures.mlp_input, layer, "mlp_norm", config)
         neurons = gated_neurons(normed, layer, config.activation)
+        if config.post_norms:  # as of heads, the part of one neuron is what this run's denominator makes of it
+            written = jnp.einsum("btf,fd->btd", neurons, layer["down"])
+            neurons = neurons.astype(jnp.float32) * inverse_root(written, config.norm_epsilon)
         return neurons.astype(jnp.float32), captures.heads.astype(jnp.float32)
 
     if ablated is None:

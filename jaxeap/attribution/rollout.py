@@ -102,7 +102,7 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> float:
 @functools.partial(jax.jit, static_argnames="config")
 def _attention_rollout(weights: Weights, config: ModelConfig, batch: Batch) -> jax.Array:
     mask = jnp.asarray(batch.mask)
-    _, captures = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), mask)
+    _, captures = run_layers(weights, config, embed(weights, config, jnp.asarray(batch.tokens)), mask)
     step = layer_step(config, mask)
     taps = jax.tree.map(lambda tap: tap[0], Taps.zeros(config, *mask.shape).layers)
 
@@ -133,7 +133,7 @@ def _embedding_attribution(
         final, captures = run_layers(weights, config, embedding, jnp.asarray(batch.mask))
         return jnp.sum(counted_loss(weights, config, final, batch)), captures
 
-    gradient, captures = jax.grad(summed_loss, has_aux=True)(embed(weights, jnp.asarray(batch.tokens)))
+    gradient, captures = jax.grad(summed_loss, has_aux=True)(embed(weights, config, jnp.asarray(batch.tokens)))
     clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, ablation, reference, seed)
     delta = ablated.embedding.astype(jnp.float32) - clean.embedding.astype(jnp.float32)

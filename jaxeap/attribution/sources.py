@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxeap.attribution.graph import Level
+from jaxeap.models.attention import output_projection
+from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import Captures
 
@@ -19,7 +21,7 @@ class Sources:
 
     Attributes:
       embedding: [B, T, D].
-      heads: [L, B, T, H, K], before the output projection.
+      heads: [L, B, T, H, K], before the output projection; divided by the denominator of the norm after it, if any.
       mlp: [L, B, T, D].
     """
 
@@ -37,14 +39,14 @@ class Sources:
         axes = Sources(embedding=1, heads=2, mlp=2)  # type: ignore[arg-type]
         return jax.tree.map(lambda a, axis: jax.lax.dynamic_slice_in_dim(a, start, size, axis), self, axes)
 
-    def expand(self, weights: Weights, level: Level) -> jax.Array:
+    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
         """Every source as it stands in the residual stream, in the graph's order: [B, S, T, D] float32."""
         projection = "lbthk,lhkd->lbhtd" if level == "head" else "lbthk,lhkd->lbtd"
         # Widened first: XLA on CPU refuses some layouts of a bfloat16 product that is accumulated in float32.
         heads = jnp.einsum(
             projection,
             self.heads.astype(jnp.float32),
-            weights["layers"]["output"].astype(jnp.float32),
+            output_projection(weights["layers"], config).astype(jnp.float32),
             precision=jax.lax.Precision.HIGHEST,
         )
         heads = heads if level == "head" else heads[:, :, None]

@@ -54,7 +54,7 @@ def run_trace(
       propagation: rules of the backward pass.
     """
     size, length = batch.tokens.shape
-    embedding = embed(weights, jnp.asarray(batch.tokens)) if embedding is None else embedding
+    embedding = embed(weights, config, jnp.asarray(batch.tokens)) if embedding is None else embedding
     mask = jnp.asarray(batch.mask)
 
     def summed_loss(taps: Taps) -> tuple[jax.Array, tuple[Captures, jax.Array]]:

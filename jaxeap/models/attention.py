@@ -9,6 +9,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.norm import inverse_root, norm, norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
 from jaxeap.models.taps import LayerTaps
 
@@ -17,27 +19,61 @@ QUERY_BLOCK = 512
 
 
 def project(
-    kind: Literal["query", "key", "value"], x: jax.Array, layer: Mapping[str, jax.Array], taps: LayerTaps | None
+    kind: Literal["query", "key", "value"],
+    x: jax.Array,
+    layer: Mapping[str, jax.Array],
+    taps: LayerTaps | None,
+    config: ModelConfig,
+    propagation: Propagation = GRADIENT,
 ) -> jax.Array:
-    """Queries [B, T, H, K], or keys or values [B, T, G, K], of the normalised residual, tap added.
+    """Queries [B, T, H, K], or keys or values [B, T, G, K], of the normalised residual: tap, bias and q/k-norm applied.
 
     Args:
       kind: which of them.
       x: [B, T, D], or [B, T, N, D] where each of the N heads reads a residual of its own.
       layer: this layer's weights.
       taps: this layer's taps, or None.
+      config: the decoder's shape.
+      propagation: rules of the backward pass.
     """
     projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
     if taps is not None:
         projected = projected + getattr(taps, kind)
     if f"{kind}_bias" in layer:
         projected = projected + layer[f"{kind}_bias"][None, None]
-    return projected
+    return norm(projected, layer, f"{kind}_norm", config, propagation)
 
 
-def write(heads: jax.Array, layer: Mapping[str, jax.Array], each_head: bool = False) -> jax.Array:
+def divide_by_post_norm(
+    heads: jax.Array, layer: Mapping[str, jax.Array], config: ModelConfig, propagation: Propagation = GRADIENT
+) -> jax.Array:
+    """Heads [B, T, H, K] divided by the denominator of the norm after attention, if there is one.
+
+    The norm's denominator is one number for all heads of a position. With it divided out here, what heads add to the
+    residual stream is linear in them, and each head's part of it is its own.
+    """
+    if "attention_post_norm" not in layer:
+        return heads
+    projected = jnp.einsum("bthk,hkd->btd", heads, layer["output"])
+    divisor = inverse_root(projected, config.norm_epsilon, propagation)
+    return (heads.astype(jnp.float32) * divisor[..., None]).astype(heads.dtype)
+
+
+def output_projection(layer: Mapping[str, jax.Array], config: ModelConfig) -> jax.Array:
+    """[..., H, K, D] from heads, after `divide_by_post_norm`, to the residual stream; for a layer, or layers stacked.
+
+    The output projection, times the scale of the norm after attention if there is one (then in float32).
+    """
+    if "attention_post_norm" not in layer:
+        return layer["output"]
+    scale = norm_scale(layer["attention_post_norm"], config.norm)[..., None, None, :]
+    return layer["output"].astype(jnp.float32) * scale.astype(jnp.float32)
+
+
+def write(heads: jax.Array, layer: Mapping[str, jax.Array], config: ModelConfig, each_head: bool = False) -> jax.Array:
     """What heads [B, T, H, K] add to the residual stream [B, T, D], or each head apart [H, B, T, D]; linear."""
-    return jnp.einsum("bthk,hkd->hbtd" if each_head else "bthk,hkd->btd", heads, layer["output"])
+    projection = output_projection(layer, config).astype(layer["output"].dtype)
+    return jnp.einsum("bthk,hkd->hbtd" if each_head else "bthk,hkd->btd", heads, projection)
 
 
 def attend(
@@ -50,6 +86,7 @@ def attend(
     window: jax.Array | None,
     scale: float,
     propagation: Propagation = GRADIENT,
+    softcap: float | None = None,
 ) -> jax.Array:
     """Softmax attention of each query over the keys at or before its position.
 
@@ -65,6 +102,7 @@ def attend(
       window: int32 scalar, how many positions a query sees, its own included; None for all.
       scale: multiplies the dot products.
       propagation: rules of the backward pass.
+      softcap: bounds the scaled products to softcap * tanh(product / softcap), or None.
 
     Returns:
       [B, T, H, K] in query's dtype.
@@ -79,6 +117,8 @@ def attend(
     def attend_block(query: jax.Array, query_positions: jax.Array) -> jax.Array:
         grouped = query.reshape(batch, -1, kv_heads, heads // kv_heads, width)
         products = jnp.einsum("btgrk,bsgk->bgrts", grouped, key, preferred_element_type=jnp.float32) * scale
+        if softcap is not None:
+            products = softcap * jnp.tanh(products / softcap)
         distance = query_positions[:, :, None] - key_positions[:, None, :]
         visible = (distance >= 0) & key_mask[:, None, :]
         if window is not None:

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 
 from jaxeap.models.attention import attend
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.decoder import block, embed, layer_windows
+from jaxeap.models.decoder import block, embed, layer_windows, turning, window_of
 from jaxeap.models.parameters import Weights
-from jaxeap.models.rope import rotations
 
 
 @jax.tree_util.register_dataclass
@@ -56,7 +55,7 @@ def extend(
     slots = cache.key.shape[2]
     chex.assert_shape((counts, cache.lengths), (batch,))
     positions = cache.lengths[:, None] + jnp.arange(length, dtype=jnp.int32)[None]
-    rotation = rotations(config.rope, config.head_dim, positions)
+    rotation, turned = turning(config, positions)
     slot_positions = jnp.broadcast_to(jnp.arange(slots, dtype=jnp.int32)[None], (batch, slots))
     # Padding is written beyond the row's end, where no query looks before a real token has overwritten it.
     every_slot = jnp.ones((batch, slots), bool)
@@ -76,14 +75,15 @@ def extend(
                 positions,
                 slot_positions,
                 every_slot,
-                window,
-                config.head_dim**-0.5,
+                window_of(window),
+                config.query_scale,
+                softcap=config.attention_softcap,
             )
             return heads, (new_keys, new_values)
 
-        x, _, (keys, values) = block(x, layer, None, config, rotation, mix)
+        x, _, (keys, values) = block(x, layer, None, config, rotation, turned(window, mix))
         return (x, keys, values), None
 
     layered = (weights["layers"], layer_windows(config), jnp.arange(config.num_layers))
-    (x, keys, values), _ = jax.lax.scan(step, (embed(weights, tokens), cache.key, cache.value), layered)
+    (x, keys, values), _ = jax.lax.scan(step, (embed(weights, config, tokens), cache.key, cache.value), layered)
     return x, KVCache(keys, values, cache.lengths + counts)

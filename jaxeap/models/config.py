@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from jaxeap.models.rope import RopeConfig
+
+NormKind = Literal["rms", "rms_wide", "rms_one_plus"]
+"""How a norm applies its scale: "rms" to the rounded normalised input, "rms_wide" in float32 before rounding (OLMo 2),
+"rms_one_plus" likewise with 1 added to the stored scale (Gemma)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +29,19 @@ class ModelConfig:
       mlp_dim: width of the feed-forward layer.
       activation: name of the gate's nonlinearity.
       norm_epsilon: added to the mean square under the norms' root.
-      rope: rotary position embedding.
+      rope: rotary position embedding; where `layer_ropes` is given, that of no layer in particular.
       windows: for each layer, how many positions (the query's own included) a query sees, or None for all of them.
       qkv_bias: whether the query, key and value projections add a bias.
       tied_embeddings: whether the unembedding is the transposed embedding.
+      norm: how norms apply their scale.
+      pre_norms: whether attention and feed-forward layer read normed copies of the residual stream.
+      post_norms: whether what they write is normed before it is added.
+      query_key_norm: queries and keys are normed not at all, "head" by head, or over the whole "projection".
+      attention_scale: multiplies the dot products of queries and keys; None for head_dim^-0.5.
+      attention_softcap: c of the bound c tanh(x / c) on the scaled dot products, or None.
+      logit_softcap: the same for the logits.
+      embedding_scale: multiplies the rows of the embedding.
+      layer_ropes: rotary embedding of each layer (None: that layer has none), or empty where all have `rope`.
     """
 
     family: str
@@ -44,6 +58,15 @@ class ModelConfig:
     windows: tuple[int | None, ...]
     qkv_bias: bool
     tied_embeddings: bool
+    norm: NormKind = "rms"
+    pre_norms: bool = True
+    post_norms: bool = False
+    query_key_norm: Literal["head", "projection"] | None = None
+    attention_scale: float | None = None
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    embedding_scale: float = 1.0
+    layer_ropes: tuple[RopeConfig | None, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (
@@ -63,6 +86,10 @@ class ModelConfig:
             )
         if len(self.windows) != self.num_layers:
             raise ValueError(f"ModelConfig.windows names {len(self.windows)} layers, the model has {self.num_layers}")
+        if self.layer_ropes and len(self.layer_ropes) != self.num_layers:
+            raise ValueError(
+                f"ModelConfig.layer_ropes names {len(self.layer_ropes)} layers, the model has {self.num_layers}"
+            )
         if any(window is not None and window < 1 for window in self.windows):
             raise ValueError(f"ModelConfig.windows must be at least 1 (a query sees itself), got {self.windows}")
         if self.head_dim % 2:
@@ -72,3 +99,8 @@ class ModelConfig:
     def queries_per_kv_head(self) -> int:
         """H / G."""
         return self.num_heads // self.num_kv_heads
+
+    @property
+    def query_scale(self) -> float:
+        """What multiplies the dot products of queries and keys."""
+        return self.head_dim**-0.5 if self.attention_scale is None else self.attention_scale

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxeap.models.attention import attend, project, write
+from jaxeap.models.attention import attend, divide_by_post_norm, project, write
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.mlp import gated_mlp
-from jaxeap.models.norm import rms_norm
+from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
-from jaxeap.models.rope import rotate, rotations
+from jaxeap.models.rope import RopeConfig, rotate, rotations
 from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
@@ -32,7 +32,7 @@ def attention_heads(
     layer: Mapping[str, jax.Array],
     taps: LayerTaps | None,
     config: ModelConfig,
-    rotation: tuple[jax.Array, jax.Array],
+    rotation: tuple[jax.Array, jax.Array] | None,
     mix: Mix,
     propagation: Propagation = GRADIENT,
 ) -> tuple[jax.Array, Any]:
@@ -40,19 +40,23 @@ def attention_heads(
 
     The arguments are those of `block`, but that queries, keys and values may read different residuals.
     """
-    normed = jax.tree.map(lambda x: rms_norm(x, layer["attention_norm"], config.norm_epsilon, propagation), reads)
+    normed = jax.tree.map(lambda x: norm(x, layer, "attention_norm", config, propagation), reads)
     for_query, for_key, for_value = normed if isinstance(normed, tuple) else (normed, normed, normed)
-    query = rotate(project("query", for_query, layer, taps), *rotation)
-    key = rotate(project("key", for_key, layer, taps), *rotation)
-    return mix(query, key, project("value", for_value, layer, taps))
+    query = project("query", for_query, layer, taps, config, propagation)
+    key = project("key", for_key, layer, taps, config, propagation)
+    if rotation is not None:
+        query, key = rotate(query, *rotation), rotate(key, *rotation)
+    heads, kept = mix(query, key, project("value", for_value, layer, taps, config, propagation))
+    return divide_by_post_norm(heads, layer, config, propagation), kept
 
 
 def feed_forward(
     x: jax.Array, layer: Mapping[str, jax.Array], config: ModelConfig, propagation: Propagation = GRADIENT
 ) -> jax.Array:
     """What a layer's feed-forward part adds to the residual stream [B, T, D] that it reads."""
-    normed = rms_norm(x, layer["mlp_norm"], config.norm_epsilon, propagation)
-    return gated_mlp(normed, layer, config.activation, propagation)
+    normed = norm(x, layer, "mlp_norm", config, propagation)
+    written = gated_mlp(normed, layer, config.activation, propagation)
+    return norm(written, layer, "mlp_post_norm", config, propagation)
 
 
 def block(
@@ -60,7 +64,7 @@ def block(
     layer: Mapping[str, jax.Array],
     taps: LayerTaps | None,
     config: ModelConfig,
-    rotation: tuple[jax.Array, jax.Array],
+    rotation: tuple[jax.Array, jax.Array] | None,
     mix: Mix,
     overrides: LayerOverrides | None = None,
     propagation: Propagation = GRADIENT,
@@ -72,7 +76,7 @@ def block(
       layer: this layer's weights.
       taps: this layer's taps (no layer axis), or None.
       config: the decoder's shape.
-      rotation: cosines and sines of `rotations`.
+      rotation: cosines and sines of `rotations`; None where `mix` turns queries and keys itself.
       mix: how head outputs come from queries, keys and values.
       overrides: this layer's overrides, or None.
       propagation: rules of the backward pass.
@@ -83,7 +87,7 @@ def block(
     heads, kept = attention_heads(x, layer, taps, config, rotation, mix, propagation)
     if overrides is not None:
         heads = jnp.where(overrides.attention, overrides.heads, heads)
-    middle = x + write(heads, layer)
+    middle = x + write(heads, layer, config)
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
     mlp_input = middle if taps is None else middle + taps.mlp
     mlp = feed_forward(mlp_input, layer, config, propagation)
@@ -93,12 +97,63 @@ def block(
     return middle + mlp, captures, kept
 
 
-def layer_windows(config: ModelConfig) -> jax.Array | None:
-    """Sliding window of each layer, [L] int32, or None where no layer has one."""
-    if all(window is None for window in config.windows):
-        return None
-    unlimited = np.iinfo(np.int32).max
-    return jnp.array([unlimited if window is None else window for window in config.windows], jnp.int32)
+class LayerKind(NamedTuple):
+    """What differs between layers that differ in their rotary embedding; stacked over layers, or one layer's.
+
+    Attributes:
+      window: [L] int32 or scalar, the sliding window, or None where no layer has one.
+      rope: [L] int32 or scalar, index into `distinct_ropes`.
+    """
+
+    window: jax.Array | None
+    rope: jax.Array
+
+
+Window = jax.Array | LayerKind | None
+"""What attention is told of one layer, an entry of `layer_windows`."""
+
+
+def distinct_ropes(config: ModelConfig) -> list[RopeConfig | None]:
+    """The rotary embeddings that occur in `config.layer_ropes`."""
+    return list(dict.fromkeys(config.layer_ropes))
+
+
+def layer_windows(config: ModelConfig) -> Window:
+    """Sliding window of each layer, [L] int32, or None where no layer has one; with RoPE's kind if that differs."""
+    windows = None
+    if any(window is not None for window in config.windows):
+        unlimited = np.iinfo(np.int32).max
+        windows = jnp.array([unlimited if window is None else window for window in config.windows], jnp.int32)
+    if not config.layer_ropes:
+        return windows
+    ropes = distinct_ropes(config)
+    return LayerKind(windows, jnp.array([ropes.index(rope) for rope in config.layer_ropes], jnp.int32))
+
+
+def turning(
+    config: ModelConfig, positions: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array] | None, Callable[[Window, Mix], Mix]]:
+    """Rotary embedding at positions [B, T]: the rotation of all layers, or None and what makes a layer's mix rotate.
+
+    Returns:
+      The rotation, if layers do not differ in it; turned(window, mix) -> mix of the layer.
+    """
+    if not config.layer_ropes:
+        return rotations(config.rope, config.head_dim, positions), lambda window, mix: mix
+    each = [rotations(rope, config.head_dim, positions) for rope in distinct_ropes(config)]
+    cosines, sines = (jnp.stack(parts) for parts in zip(*each, strict=True))
+
+    def turned(window: Window, mix: Mix) -> Mix:
+        assert isinstance(window, LayerKind)
+        rotation = cosines[window.rope], sines[window.rope]
+        return lambda query, key, value: mix(rotate(query, *rotation), rotate(key, *rotation), value)
+
+    return None, turned
+
+
+def window_of(window: Window) -> jax.Array | None:
+    """How many positions a query of the layer sees, or None for all."""
+    return window.window if isinstance(window, LayerKind) else window
 
 
 def positions_of(mask: jax.Array) -> jax.Array:
@@ -106,25 +161,39 @@ def positions_of(mask: jax.Array) -> jax.Array:
     return jnp.maximum(jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1, 0)
 
 
-def embed(weights: Weights, tokens: jax.Array) -> jax.Array:
-    """Rows of the embedding, [B, T, D], for tokens [B, T]."""
-    return jnp.take(weights["embedding"], tokens, axis=0)
+def embed(weights: Weights, config: ModelConfig, tokens: jax.Array) -> jax.Array:
+    """Output of the source `embed`, [B, T, D], for tokens [B, T]: scaled rows of the embedding."""
+    rows = jnp.take(weights["embedding"], tokens, axis=0)
+    return rows if config.embedding_scale == 1.0 else rows * jnp.asarray(config.embedding_scale, rows.dtype)
 
 
 def mixing(
     config: ModelConfig, mask: jax.Array, propagation: Propagation = GRADIENT
-) -> tuple[tuple[jax.Array, jax.Array], Callable[[jax.Array | None], Mix]]:
-    """For a forward pass without a cache, mask [B, T] bool: the rotation, and each window's `Mix` (keeps None)."""
+) -> tuple[tuple[jax.Array, jax.Array] | None, Callable[[Window], Mix]]:
+    """For a forward pass without a cache, mask [B, T] bool: the rotation (None where layers differ in it, and their mix
+    does it), and the `Mix` (keeps None) of a layer by its entry of `layer_windows`."""
     positions = positions_of(mask)
+    rotation, turned = turning(config, positions)
 
-    def mix_within(window: jax.Array | None) -> Mix:
+    def mix_within(window: Window) -> Mix:
         def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, None]:
-            scale = config.head_dim**-0.5
-            return attend(query, key, value, positions, positions, mask, window, scale, propagation), None
+            heads = attend(
+                query,
+                key,
+                value,
+                positions,
+                positions,
+                mask,
+                window_of(window),
+                config.query_scale,
+                propagation,
+                config.attention_softcap,
+            )
+            return heads, None
 
-        return mix
+        return turned(window, mix)
 
-    return rotations(config.rope, config.head_dim, positions), mix_within
+    return rotation, mix_within
 
 
 LayerStep = Callable[..., tuple[jax.Array, LayerCaptures]]
@@ -147,7 +216,7 @@ def layer_step(config: ModelConfig, mask: jax.Array, propagation: Propagation = 
     def step(
         x: jax.Array,
         layer: Mapping[str, jax.Array],
-        window: jax.Array | None,
+        window: Window,
         taps: LayerTaps | None = None,
         overrides: LayerOverrides | None = None,
     ) -> tuple[jax.Array, LayerCaptures]:
@@ -191,13 +260,16 @@ def run_layers(
 
 def unembed(weights: Weights, config: ModelConfig, final: jax.Array, propagation: Propagation = GRADIENT) -> jax.Array:
     """Logits [..., V] float32 of the last residual stream `final` [..., D]."""
-    normed = rms_norm(final, weights["final_norm"], config.norm_epsilon, propagation)
+    normed = norm(final, weights, "final_norm", config, propagation)
     if config.tied_embeddings:
-        return jnp.einsum("...d,vd->...v", normed, weights["embedding"], preferred_element_type=jnp.float32)
-    return jnp.einsum("...d,dv->...v", normed, weights["unembedding"], preferred_element_type=jnp.float32)
+        scores = jnp.einsum("...d,vd->...v", normed, weights["embedding"], preferred_element_type=jnp.float32)
+    else:
+        scores = jnp.einsum("...d,dv->...v", normed, weights["unembedding"], preferred_element_type=jnp.float32)
+    cap = config.logit_softcap
+    return scores if cap is None else cap * jnp.tanh(scores / cap)
 
 
 def logits(weights: Weights, config: ModelConfig, tokens: jax.Array, mask: jax.Array) -> jax.Array:
     """Logits [B, T, V] float32 for tokens [B, T] int32 with mask [B, T] bool; not traced for taps or captures."""
-    final, _ = run_layers(weights, config, embed(weights, tokens), mask)
+    final, _ = run_layers(weights, config, embed(weights, config, tokens), mask)
     return unembed(weights, config, final)

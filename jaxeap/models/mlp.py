@@ -1,16 +1,21 @@
-"""The gated feed-forward layer (SwiGLU; Shazeer 2020, arXiv 2002.05202)."""
+"""The gated feed-forward layer (SwiGLU, GeGLU; Shazeer 2020, arXiv 2002.05202)."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.norm import norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation
 
-ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = MappingProxyType({"silu": jax.nn.silu})
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = MappingProxyType(
+    {"silu": jax.nn.silu, "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True)}
+)
 
 
 def gated_neurons(
@@ -26,6 +31,17 @@ def gated_neurons(
         activated = gate * jax.lax.stop_gradient(slope)
     product = activated * up
     return 0.5 * (product + jax.lax.stop_gradient(product)) if propagation.halved_products else product
+
+
+def down_projection(layer: Mapping[str, jax.Array], config: ModelConfig) -> jax.Array:
+    """[F, D] from neurons to the residual stream: the projection, times the scale of the norm after it if there is one.
+
+    With such a norm, neurons are to be divided by its denominator first.
+    """
+    if "mlp_post_norm" not in layer:
+        return layer["down"]
+    scale = norm_scale(layer["mlp_post_norm"], config.norm).astype(jnp.float32)
+    return layer["down"].astype(jnp.float32) * scale[None, :]
 
 
 def gated_mlp(

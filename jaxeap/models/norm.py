@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
+from jaxeap.models.config import ModelConfig, NormKind
 from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
 
 
-def rms_norm(x: jax.Array, scale: jax.Array, epsilon: float, propagation: Propagation = GRADIENT) -> jax.Array:
-    """x / sqrt(mean(x^2) + epsilon) * scale over the last axis, normalised in float32 and rounded to x's dtype.
+def inverse_root(
+    x: jax.Array, epsilon: float, propagation: Propagation = GRADIENT, axes: tuple[int, ...] = (-1,)
+) -> jax.Array:
+    """1 / sqrt(mean(x^2) + epsilon) over `axes`, which stay as 1; float32."""
+    root = jax.lax.rsqrt(jnp.mean(jnp.square(x.astype(jnp.float32)), axis=axes, keepdims=True) + epsilon)
+    return constant_if(propagation.constant_norm, root)
+
+
+def norm_scale(scale: jax.Array, kind: NormKind) -> jax.Array:
+    """What the stored scale of a norm multiplies by."""
+    return scale if kind == "rms" else scale.astype(jnp.float32) + (1.0 if kind == "rms_one_plus" else 0.0)
+
+
+def norm(
+    x: jax.Array,
+    weights: Mapping[str, jax.Array],
+    name: str,
+    config: ModelConfig,
+    propagation: Propagation = GRADIENT,
+) -> jax.Array:
+    """The norm `name` of a layer or of the decoder applied to x [..., D]; x itself where there is no such norm."""
+    if name not in weights:
+        return x
+    return rms_norm(x, weights[name], config.norm_epsilon, propagation, config.norm)
+
+
+def rms_norm(
+    x: jax.Array,
+    scale: jax.Array,
+    epsilon: float,
+    propagation: Propagation = GRADIENT,
+    kind: NormKind = "rms",
+) -> jax.Array:
+    """x / sqrt(mean(x^2) + epsilon) * scale over the axes of scale, normalised in float32 and rounded to x's dtype.
 
     Args:
       x: [..., D].
-      scale: [D].
+      scale: [D], or several axes to norm over jointly.
       epsilon: added to the mean square.
       propagation: rules of the backward pass.
+      kind: how the scale is applied.
 
     Returns:
       [..., D] in x's dtype.
     """
-    wide = x.astype(jnp.float32)
-    inverse_root = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + epsilon)
-    normalised = wide * constant_if(propagation.constant_norm, inverse_root)
-    return normalised.astype(x.dtype) * scale.reshape((1,) * (x.ndim - 1) + scale.shape)
+    normalised = x.astype(jnp.float32) * inverse_root(x, epsilon, propagation, tuple(range(-scale.ndim, 0)))
+    multiplier = norm_scale(scale, kind).reshape((1,) * (x.ndim - scale.ndim) + scale.shape)
+    if kind == "rms":
+        return normalised.astype(x.dtype) * multiplier
+    return (normalised * multiplier).astype(x.dtype)

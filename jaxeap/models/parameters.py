@@ -42,13 +42,14 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
     vocab, embed, mlp = config.vocab_size, config.embed_dim, config.mlp_dim
     heads, kv_heads, head = config.num_heads, config.num_kv_heads, config.head_dim
 
+    neutral: Literal["ones", "zeros"] = "zeros" if config.norm == "rms_one_plus" else "ones"
+    norm = ParameterSpec((embed,), ("embed",), neutral)
+
     layer = {
-        "attention_norm": ParameterSpec((embed,), ("embed",), "ones"),
         "query": ParameterSpec((embed, heads, head), ("embed", "heads", "head"), fan_in=embed),
         "key": ParameterSpec((embed, kv_heads, head), ("embed", "kv_heads", "head"), fan_in=embed),
         "value": ParameterSpec((embed, kv_heads, head), ("embed", "kv_heads", "head"), fan_in=embed),
         "output": ParameterSpec((heads, head, embed), ("heads", "head", "embed"), fan_in=heads * head),
-        "mlp_norm": ParameterSpec((embed,), ("embed",), "ones"),
         "gate": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
         "up": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
         "down": ParameterSpec((mlp, embed), ("mlp", "embed"), fan_in=mlp),
@@ -59,12 +60,23 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
             "key_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
             "value_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
         }
+    if config.pre_norms:
+        layer |= {"attention_norm": norm, "mlp_norm": norm}
+    if config.post_norms:
+        layer |= {"attention_post_norm": norm, "mlp_post_norm": norm}
+    if config.query_key_norm == "head":
+        layer |= {name: ParameterSpec((head,), ("head",), neutral) for name in ("query_norm", "key_norm")}
+    if config.query_key_norm == "projection":
+        layer |= {
+            "query_norm": ParameterSpec((heads, head), ("heads", "head"), neutral),
+            "key_norm": ParameterSpec((kv_heads, head), ("kv_heads", "head"), neutral),
+        }
     specs = {"embedding": ParameterSpec((vocab, embed), ("vocab", "embed"), fan_in=embed)}
     specs |= {
         f"layers/{name}": dataclasses.replace(spec, shape=(config.num_layers, *spec.shape), axes=("layers", *spec.axes))
         for name, spec in layer.items()
     }
-    specs["final_norm"] = ParameterSpec((embed,), ("embed",), "ones")
+    specs["final_norm"] = norm
     if not config.tied_embeddings:
         specs["unembedding"] = ParameterSpec((embed, vocab), ("embed", "vocab"), fan_in=embed)
     return specs

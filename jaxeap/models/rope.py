@@ -9,37 +9,59 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxeap.models.rope_scaling import RopeScaling, YarnScaling
+
 
 @dataclasses.dataclass(frozen=True)
 class RopeConfig:
-    """Base of the geometric series of rotation frequencies."""
+    """Which channels are rotated and how fast.
+
+    Attributes:
+      theta: base of the geometric series of rotation frequencies.
+      scaling: how the series is stretched, or None.
+      fraction: of a head's channels, how many are rotated; the first ones are, the others left alone.
+    """
 
     theta: float = 10_000.0
+    scaling: RopeScaling | None = None
+    fraction: float = 1.0
 
 
 def inverse_frequencies(config: RopeConfig, head_dim: int) -> np.ndarray:
-    """Rotation angle per position of each pair of channels: theta^(-2i / K). [K / 2] float32."""
-    exponents = np.arange(0, head_dim, 2, dtype=np.float64) / head_dim
-    return (1.0 / config.theta**exponents).astype(np.float32)
+    """Rotation angle per position of each pair of channels: theta^(-2i / R), stretched. [R / 2] float32.
+
+    R is the number of channels that are rotated, all K unless `config.fraction` says otherwise.
+    """
+    rotated = int(head_dim * config.fraction)
+    frequencies = config.theta ** -(np.arange(0, rotated, 2, dtype=np.float64) / rotated)
+    if config.scaling is not None:
+        frequencies = config.scaling.stretch(frequencies, config.theta)
+    return frequencies.astype(np.float32)
 
 
-def rotations(config: RopeConfig, head_dim: int, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Cosines and sines for `positions` [B, T] int32; each [B, T, K / 2] float32."""
+def rotations(config: RopeConfig | None, head_dim: int, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Cosines and sines for `positions` [B, T] int32; each [B, T, R / 2] float32. None rotates nothing."""
+    if config is None:
+        shape = (*positions.shape, head_dim // 2)
+        return jnp.ones(shape, jnp.float32), jnp.zeros(shape, jnp.float32)
     # Elementwise and not an einsum: accelerators round the factors of a matrix product, and positions beyond 256 are
     # not bfloat16 numbers.
     angles = positions.astype(jnp.float32)[:, :, None] * inverse_frequencies(config, head_dim)[None, None]
+    if isinstance(config.scaling, YarnScaling):
+        return jnp.cos(angles) * config.scaling.magnitude, jnp.sin(angles) * config.scaling.magnitude
     return jnp.cos(angles), jnp.sin(angles)
 
 
 def rotate(x: jax.Array, cosines: jax.Array, sines: jax.Array) -> jax.Array:
-    """Rotates channel i of every head together with channel i + K / 2.
+    """Rotates channel i of every head together with channel i + R / 2; channels from R on stay as they are.
 
     Args:
       x: [B, T, N, K] queries or keys.
-      cosines, sines: [B, T, K / 2] float32 from `rotations`.
+      cosines, sines: [B, T, R / 2] float32 from `rotations`.
     """
     chex.assert_rank(x, 4)
-    half = x.shape[-1] // 2
+    half = cosines.shape[-1]
     cosines, sines = (a[:, :, None, :].astype(x.dtype) for a in (cosines, sines))
-    first, second = x[..., :half], x[..., half:]
-    return jnp.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
+    first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    turned = [first * cosines - second * sines, second * cosines + first * sines]
+    return jnp.concatenate(turned if rest.shape[-1] == 0 else [*turned, rest], axis=-1)

@@ -80,7 +80,7 @@ def answer_residuals(weights: Weights, config: ModelConfig, answered: Answered) 
     tokens = jnp.pad(answered.prompts, ((0, 0), (0, fed))).at[rows, places].set(answered.answers[:, :fed])
     fed_lengths = answered.prompt_lengths + jnp.sum(answered.mask[:, :fed], axis=1, dtype=jnp.int32)
     mask = jnp.arange(length + fed, dtype=jnp.int32)[None] < fed_lengths[:, None]
-    residual, _ = run_layers(weights, config, embed(weights, tokens), mask)
+    residual, _ = run_layers(weights, config, embed(weights, config, tokens), mask)
     predicting = answered.prompt_lengths[:, None] - 1 + jnp.arange(fed + 1, dtype=jnp.int32)[None]
     return residual[rows, predicting]
 

@@ -14,8 +14,16 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
 
-FAMILIES = ("llama", "mistral", "qwen2")
-REFERENCE_MODELS = ("llama_gqa_2l", "mistral_swa_3l", "qwen2_deep_6l", "qwen2_tied_2l", "qwen2_untied_3l")
+FAMILIES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
+REFERENCE_MODELS = (
+    "gemma2_2l",
+    "llama_gqa_2l",
+    "mistral_swa_3l",
+    "qwen2_deep_6l",
+    "qwen2_tied_2l",
+    "qwen2_untied_3l",
+    "qwen3_2l",
+)
 
 REFERENCE_SAMPLE = [
     name if name in ("mistral_swa_3l", "qwen2_tied_2l") else pytest.param(name, marks=pytest.mark.slow)

@@ -17,7 +17,7 @@ from jaxeap.attribution.graph import Destination
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
-from jaxeap.models.norm import rms_norm
+from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import Captures, Taps
 
@@ -33,8 +33,8 @@ def tap_of_edge(
     if kind == "mlp":
         moved = taps.layers.mlp.at[layer].set(delta)
     else:
-        x, scale = captures.layers.attention_input[layer], weights["layers"]["attention_norm"][layer]
-        change = rms_norm(x + delta, scale, config.norm_epsilon) - rms_norm(x, scale, config.norm_epsilon)
+        x, own = captures.layers.attention_input[layer], jax.tree.map(lambda a: a[layer], weights["layers"])
+        change = norm(x + delta, own, "attention_norm", config) - norm(x, own, "attention_norm", config)
         projected = jnp.einsum("btd,dk->btk", change, weights["layers"][kind][layer][:, head])
         moved = getattr(taps.layers, kind).at[layer, :, :, head].set(projected)
     return dataclasses.replace(taps, layers=dataclasses.replace(taps.layers, **{kind: moved}))
@@ -45,7 +45,7 @@ def tapped_losses(weights: Weights, config: ModelConfig, batch: Batch, taps: Tap
     """[E, B] losses under taps with a leading axis of E edges."""
 
     def losses(taps: Taps) -> jax.Array:
-        final, _ = run_layers(weights, config, embed(weights, batch.tokens), batch.mask, taps)
+        final, _ = run_layers(weights, config, embed(weights, config, batch.tokens), batch.mask, taps)
         return counted_loss(weights, config, final, batch)
 
     return jax.vmap(losses)(taps)

@@ -35,7 +35,7 @@ def expected(tiny: TinyModel, trace: Trace) -> np.ndarray:
     """Head-level scores [B, S, J] of zero ablation: one float64 dot product per edge over full arrays."""
     weights, config = tiny.model.weights, tiny.model.config
     graph = EdgeGraph.for_config(config, "head")
-    outputs = -np.asarray(Sources.of(trace.captures).expand(weights, "head"), np.float64)
+    outputs = -np.asarray(Sources.of(trace.captures).expand(weights, config, "head"), np.float64)
     gradients = np.asarray(Destinations.of(trace).expand(weights, config, "head"), np.float64)
     scores = np.zeros((len(outputs), *graph.mask.shape))
     for row, column in np.argwhere(graph.mask):

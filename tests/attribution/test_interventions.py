@@ -42,16 +42,16 @@ def test_zero(tiny: TinyModel, batch: Batch, clean: Sources):
     nothing = ablated(tiny, batch, clean, "zero")
     chex.assert_trees_all_equal_shapes_and_dtypes(nothing, clean)
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(nothing))
-    delta = Deltas.of(clean, nothing, "zero").expand(tiny.model.weights, "head")
-    np.testing.assert_array_equal(delta, -clean.expand(tiny.model.weights, "head"))
+    delta = Deltas.of(clean, nothing, "zero").expand(tiny.model.weights, tiny.model.config, "head")
+    np.testing.assert_array_equal(delta, -clean.expand(tiny.model.weights, tiny.model.config, "head"))
 
 
 def test_deltas_of_near_bfloat16_values_keep_their_digits(tiny: TinyModel, batch: Batch, clean: Sources):
     low, weights = (jax.tree.map(lambda a: a.astype(jnp.bfloat16), tree) for tree in (clean, tiny.model.weights))
     near = jax.tree.map(lambda a: a * jnp.asarray(1.0078125, a.dtype), low)
-    found = Deltas.of(low, near, "corrupted").expand(weights, "head")
+    found = Deltas.of(low, near, "corrupted").expand(weights, tiny.model.config, "head")
     exact = [
-        np.asarray(tree.expand(jax.tree.map(np.float32, weights), "head"), np.float64)
+        np.asarray(tree.expand(jax.tree.map(np.float32, weights), tiny.model.config, "head"), np.float64)
         for tree in (jax.tree.map(np.float32, near), jax.tree.map(np.float32, low))
     ]
     assert found.dtype == jnp.float32

@@ -78,7 +78,7 @@ def gradients_by_outputs(model: Decoder, batch: Batch) -> tuple[Captures, jax.Ar
     A node's output is held at its own value, so that it becomes an input of the rest of the model.
     """
     weights, config = model.weights, model.config
-    mask, embedding = jnp.asarray(batch.mask), embed(weights, jnp.asarray(batch.tokens))
+    mask, embedding = jnp.asarray(batch.mask), embed(weights, config, jnp.asarray(batch.tokens))
     captures = run_layers(weights, config, embedding, mask)[1]
 
     def loss(embedding: jax.Array, heads: jax.Array, mlp: jax.Array, held: tuple[jax.Array, jax.Array]) -> jax.Array:

@@ -27,6 +27,8 @@ def test_block_level_scores_and_loss(reference: ReferenceModel):
 
 @pytest.mark.parametrize("ablation, array", [("zero", "eap_zero"), ("corrupted", "eap_patch")])
 def test_head_level_scores(reference: ReferenceModel, ablation: str, array: str):
+    if reference.model.config.post_norms:
+        pytest.skip("the reference code takes heads before the norm that follows them, where they do not add up")
     result = jaxeap.attribute(reference.model, reference.batch, level="head", ablation=ablation)
     assert_scores_close(result.scores, reference.head_array(array), SHARE)
     np.testing.assert_allclose(result.loss, reference.layer_array("loss_f64"), rtol=0, atol=1e-6)

@@ -72,7 +72,7 @@ def test_gradients_are_exactly_zero_at_padding(batch: Batch, trace: Trace):
 
 def test_sources_add_up_to_what_every_destination_reads(tiny: TinyModel, batch: Batch, trace: Trace):
     config, captures = tiny.model.config, trace.captures
-    outputs = np.asarray(Sources.of(captures).expand(tiny.model.weights, "block"))
+    outputs = np.asarray(Sources.of(captures).expand(tiny.model.weights, tiny.model.config, "block"))
     chex.assert_shape(outputs, (batch.size, 2 * config.num_layers + 1, batch.tokens.shape[1], config.embed_dim))
     for layer in range(config.num_layers):
         before = outputs[:, : 2 * layer + 1].sum(axis=1)
@@ -84,7 +84,7 @@ def test_sources_add_up_to_what_every_destination_reads(tiny: TinyModel, batch: 
 
 @pytest.mark.parametrize("level", ["block", "head"])
 def test_source_outputs_agree_with_numpy(tiny: TinyModel, batch: Batch, trace: Trace, level: str):
-    outputs = np.asarray(Sources.of(trace.captures).expand(tiny.model.weights, level))
+    outputs = np.asarray(Sources.of(trace.captures).expand(tiny.model.weights, tiny.model.config, level))
     for example in range(batch.size):
         numpy_graph = NumpyGraph(tiny.model, level, batch, example)
         found = outputs[example][:, batch.mask[example]]
@@ -103,7 +103,7 @@ def test_taps_patch_single_edges_exactly(tiny: TinyModel, batch: Batch, trace: T
     # On the full, nonlinear model: every head-level destination, each from a source drawn among those it reads.
     weights, config = tiny.model.weights, tiny.model.config
     graph = EdgeGraph.for_config(config, "head")
-    deltas = -Sources.of(trace.captures).expand(weights, "head")
+    deltas = -Sources.of(trace.captures).expand(weights, config, "head")
     rng = np.random.default_rng(0)
     rows = [int(rng.choice(np.flatnonzero(graph.mask[:, column]))) for column in range(len(graph.destinations))]
     edges = [(node, deltas[:, row]) for row, node in zip(rows, graph.destination_nodes, strict=True)]
@@ -123,6 +123,6 @@ def test_a_given_embedding_is_run_instead_of_the_tokens(tiny: TinyModel, batch: 
     run = jax.jit(run_trace, static_argnums=1)
     weights, config = tiny.model.weights, tiny.model.config
     swapped = dataclasses.replace(batch, tokens=batch.corrupted)
-    given = run(weights, config, swapped, embed(weights, jnp.asarray(batch.tokens)))
+    given = run(weights, config, swapped, embed(weights, config, jnp.asarray(batch.tokens)))
     chex.assert_trees_all_close(given.loss, trace.loss, rtol=1e-6)
     chex.assert_trees_all_close(given.gradients.final, trace.gradients.final, atol=1e-6)

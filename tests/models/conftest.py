@@ -21,7 +21,15 @@ TINY = {
     "mistral": (attributes_of("mistral"), (3, 3, 3)),
     "qwen2": (attributes_of("qwen2"), (None, None, 3)),
 }
-REFERENCE_MODELS = ("llama_gqa_2l", "mistral_swa_3l", "qwen2_tied_2l", "qwen2_untied_3l", "qwen2_deep_6l")
+REFERENCE_MODELS = (
+    "gemma2_2l",
+    "llama_gqa_2l",
+    "mistral_swa_3l",
+    "qwen2_tied_2l",
+    "qwen2_untied_3l",
+    "qwen2_deep_6l",
+    "qwen3_2l",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,7 +61,8 @@ def test_captures_keep_the_models_dtype(tiny_qwen2: TinyModel, dtype: str):
     model = load_model(tiny_qwen2.folder, dtype=dtype)
     tokens, mask = jnp.zeros((2, LENGTH), jnp.int32), jnp.ones((2, LENGTH), bool)
     final, captures = jax.eval_shape(
-        lambda weights: decoder.run_layers(weights, model.config, decoder.embed(weights, tokens), mask), model.weights
+        lambda weights: decoder.run_layers(weights, model.config, decoder.embed(weights, model.config, tokens), mask),
+        model.weights,
     )
     config, layered = model.config, (model.config.num_layers, 2, LENGTH)
     chex.assert_shape(captures.layers.heads, (*layered, config.num_heads, config.head_dim))

@@ -28,7 +28,7 @@ KINDS = ("query", "key", "value", "mlp", "final")
 def run(config: ModelConfig, weights: Weights, tokens: jax.Array, taps: Taps | None):
     """Logits and captures."""
     final, captures = decoder.run_layers(
-        weights, config, decoder.embed(weights, tokens), jnp.ones(tokens.shape, bool), taps
+        weights, config, decoder.embed(weights, config, tokens), jnp.ones(tokens.shape, bool), taps
     )
     return decoder.unembed(weights, config, final), captures
 
@@ -75,7 +75,7 @@ def test_gradient_of_every_tap_agrees_with_central_differences(tiny_qwen2: TinyM
     def gradient(taps):
         def loss(taps):
             mask = jnp.ones((1, LENGTH), bool)
-            final, _ = decoder.run_layers(weights, config, decoder.embed(weights, tokens[None]), mask, taps)
+            final, _ = decoder.run_layers(weights, config, decoder.embed(weights, config, tokens[None]), mask, taps)
             log_probabilities = jax.nn.log_softmax(decoder.unembed(weights, config, final)[0, :-1])
             return -log_probabilities[np.arange(LENGTH - 1), tokens[1:]].mean()
 

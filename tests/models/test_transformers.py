@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from jaxeap.models.cache import KVCache, extend
+from jaxeap.models.decoder import unembed
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
 from tests.models.padding import pad
@@ -52,11 +56,85 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "tie_word_embeddings": True,
         },
     ),
+    "llama, llama3 scaling": (
+        "Llama",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 700.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 16,
+            },
+        },
+    ),
+    "llama, linear scaling": (
+        "Llama",
+        {"num_attention_heads": 4, "rope_parameters": {"rope_type": "linear", "rope_theta": 700.0, "factor": 3.0}},
+    ),
+    "qwen2, yarn scaling": (
+        "Qwen2",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 700.0,
+                "factor": 4.0,
+                "original_max_position_embeddings": 100,
+            },
+        },
+    ),
+    "qwen3, head_dim not D/H, upper layers slide": (
+        "Qwen3",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 10,
+            "use_sliding_window": True,
+            "sliding_window": 3,
+            "max_window_layers": 1,
+        },
+    ),
+    "gemma2": (
+        "Gemma2",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 10,
+            "sliding_window": 4,
+            "query_pre_attn_scalar": 12,
+            "attn_logit_softcapping": 2.0,
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    "gemma3, bases of its own for each kind of layer": (
+        "Gemma3Text",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 10,
+            "sliding_window": 4,
+            "query_pre_attn_scalar": 12,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "rope_theta": 700.0, "factor": 8.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+            },
+        },
+    ),
+    "olmo2": ("Olmo2", {"num_attention_heads": 6, "num_key_value_heads": 2}),
 }
 WINDOWS = {
     "mistral, head_dim not D/H": (4, 4, 4),
     "qwen2, upper layers slide": (None, 3, 3),
     "qwen2, layer_types decide": (2, None, 2),
+    "qwen3, head_dim not D/H, upper layers slide": (None, 3, 3),
+    "gemma2": (4, None, 4),
+    "gemma3, bases of its own for each kind of layer": (4, None, 4),
 }
 
 
@@ -78,9 +156,9 @@ class Pair:
 @pytest.fixture(scope="module", params=CASES)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     family, attributes = CASES[request.param]
-    config = getattr(transformers, f"{family}Config")(**SHAPE, **ROPE, **attributes)
+    config = getattr(transformers, f"{family}Config")(**SHAPE | ROPE | attributes)
     torch.manual_seed(0)
-    model = getattr(transformers, f"{family}ForCausalLM")._from_config(config, attn_implementation="eager").eval()
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # transformers starts with zero biases and small weights
             parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25) + ("norm" in name))
@@ -111,9 +189,32 @@ def test_padded_logits(pair: Pair, side: str):
     np.testing.assert_allclose(np.asarray(pair.ours(tokens, mask))[mask], expected[mask], rtol=0, atol=1e-4)
 
 
+def test_cached_decoding(pair: Pair):
+    """A prompt at once, padded by different amounts, then token by token."""
+    tokens, config, weights = tokens_of(2, 9), pair.ours.config, pair.ours.weights
+    expected = pair.expected(tokens)
+    run = jax.jit(extend, static_argnums=1)
+    counts = np.array([5, 3], np.int32)
+    final, cache = run(weights, config, tokens[:, :5], counts, KVCache.empty(config, 2, 9, jnp.float32))
+    logits = np.asarray(unembed(weights, config, final))
+    for row, count in enumerate(counts):
+        np.testing.assert_allclose(logits[row, :count], expected[row, :count], rtol=0, atol=1e-4)
+    for step in range(4):
+        final, cache = run(weights, config, tokens[[0, 1], counts + step][:, None], np.ones(2, np.int32), cache)
+        logits = np.asarray(unembed(weights, config, final))[:, 0]
+        np.testing.assert_allclose(logits, expected[[0, 1], counts + step], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "pair",
-    ["llama, one key head, wide heads", "mistral, head_dim not D/H", "qwen2, layer_types decide"],
+    [
+        "llama, one key head, wide heads",
+        "mistral, head_dim not D/H",
+        "qwen2, layer_types decide",
+        "qwen3, head_dim not D/H, upper layers slide",
+        "gemma2",
+        "olmo2",
+    ],
     indirect=True,
 )
 def test_bfloat16_is_no_rounder_than_theirs(pair: Pair):

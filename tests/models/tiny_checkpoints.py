@@ -27,8 +27,12 @@ COMMON = {
     "tie_word_embeddings": False,
 }
 SPECIFIC: Mapping[str, Mapping[str, Any]] = {
+    "gemma2": {"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 3},
+    "gemma3_text": {"hidden_act": "gelu_pytorch_tanh", "sliding_window": 3},
     "llama": {"attention_bias": False, "mlp_bias": False},
     "mistral": {"sliding_window": 3},
+    "olmo2": {"attention_bias": False},
+    "qwen3": {"attention_bias": False},
     "qwen2": {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2, "tie_word_embeddings": True},
 }
 

@@ -133,7 +133,9 @@ def _ablated_and_clean(
     weights: Weights, config: ModelConfig, batch: Batch, reference: Sources | None, ablation: Ablation, seed: int
 ) -> tuple[Sources, jax.Array]:
     """Ablated values of all sources, and the full model's last residual stream [B, T, D]."""
-    final, captures = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask))
+    final, captures = run_layers(
+        weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
+    )
     return ablated_sources(weights, config, batch, Sources.of(captures), ablation, reference, seed), final
 
 

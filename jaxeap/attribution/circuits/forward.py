@@ -57,13 +57,13 @@ def circuit_residual(
     own_heads = level == "head"
     queries, keys = (config.num_heads, config.num_kv_heads) if own_heads else (1, 1)
     num_layers, sources_a_layer = config.num_layers, queries + 1
-    embedding = embed(weights, jnp.asarray(batch.tokens))
+    embedding = embed(weights, config, jnp.asarray(batch.tokens))
     embed_delta = (embedding - ablated.embedding)[None]
     rotation, mix_within = mixing(config, jnp.asarray(batch.mask))
 
     def as_written(attention: jax.Array, layer: Weights) -> jax.Array:
         """A layer's `_Written.attention` as it stands in the residual stream, [N, B, T, D]."""
-        return write(attention, layer, each_head=True) if own_heads else attention[None]
+        return write(attention, layer, config, each_head=True) if own_heads else attention[None]
 
     def read(edges: jax.Array, ablated_sum: jax.Array, written: _Written, layers_before: jax.Array) -> jax.Array:
         """What the destinations of edges [S, N] read, [N, B, T, D], of the embedding and the first layers."""
@@ -86,9 +86,9 @@ def circuit_residual(
             for_query, for_key, for_value = for_query[:, :, 0], for_key[:, :, 0], for_value[:, :, 0]
         reads = (for_query, for_key, for_value)
         heads, _ = attention_heads(reads, layer, None, config, rotation, mix_within(window))
-        attention = heads - ablated_heads if own_heads else write(heads - ablated_heads, layer)
+        attention = heads - ablated_heads if own_heads else write(heads - ablated_heads, layer, config)
 
-        ablated_attention = write(ablated_heads, layer).astype(jnp.float32)
+        ablated_attention = write(ablated_heads, layer, config).astype(jnp.float32)
         own_edges = jax.lax.dynamic_slice_in_dim(edges[:, -1:], 1 + index * sources_a_layer, queries)
         mlp_read = residuals[-1] + ablated_attention + _weighed(own_edges, as_written(attention, layer))[0]
         mlp = feed_forward(mlp_read.astype(embedding.dtype), layer, config) - ablated_mlp

@@ -41,7 +41,7 @@ def eap_ig_activations(
     Returns:
       Scores [B, S, J] float32 and losses [B] float32 of the clean run.
     """
-    embedding = embed(weights, jnp.asarray(batch.tokens))
+    embedding = embed(weights, config, jnp.asarray(batch.tokens))
     mask = jnp.asarray(batch.mask)
     clean = run_sources(weights, config, jnp.asarray(batch.tokens), mask)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)

@@ -19,9 +19,10 @@ from jaxeap.attribution.interventions import ablated_sources
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
+from jaxeap.models.attention import output_projection
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, layer_step, layer_windows, run_layers
-from jaxeap.models.norm import rms_norm
+from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import LayerTaps
 
@@ -138,7 +139,9 @@ def _clean_run(
     weights: Weights, config: ModelConfig, batch: Batch, reference: Sources | None, settings: Settings
 ) -> tuple[jax.Array, Sources, jax.Array, jax.Array]:
     """Residual stream before each layer [L, B, T, D], deltas of all sources, final residual, loss [B]."""
-    final, captures = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask))
+    final, captures = run_layers(
+        weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
+    )
     clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     loss = counted_loss(weights, config, final, batch)
@@ -150,16 +153,16 @@ def _difference(ablated: jax.Array, clean: jax.Array) -> jax.Array:
     return ablated.astype(jnp.float32) - clean.astype(jnp.float32)
 
 
-def _source_delta(weights: Weights, deltas: Sources, edge: EdgeNodes, level: Level) -> jax.Array:
+def _source_delta(weights: Weights, config: ModelConfig, deltas: Sources, edge: EdgeNodes, level: Level) -> jax.Array:
     """delta_s of one edge's source as it stands in the residual stream, [B, T, D]."""
     heads = deltas.heads[edge.source_layer]
     if level == "head":
         chosen = jax.nn.one_hot(edge.source_head, heads.shape[2], dtype=heads.dtype)
         heads = heads * chosen[None, None, :, None]
-    projection = weights["layers"]["output"][edge.source_layer]
-    attention = jnp.einsum("bthk,hkd->btd", heads, projection.astype(jnp.float32))
+    layer = jax.tree.map(lambda stacked: stacked[edge.source_layer], weights["layers"])
+    attention = jnp.einsum("bthk,hkd->btd", heads, output_projection(layer, config).astype(jnp.float32))
     kinds = (deltas.embedding, attention, deltas.mlp[edge.source_layer])
-    return jax.lax.select_n(edge.source_kind, *kinds).astype(projection.dtype)
+    return jax.lax.select_n(edge.source_kind, *kinds).astype(weights["embedding"].dtype)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "level"))
@@ -179,13 +182,12 @@ def _patch_layer(
 
     def run(index: jax.Array, x: jax.Array, taps: LayerTaps | None = None) -> jax.Array:
         here = jax.tree.map(lambda stacked: stacked[index], weights["layers"])
-        return step(x, here, None if windows is None else windows[index], taps)[0]
+        return step(x, here, jax.tree.map(lambda stacked: stacked[index], windows), taps)[0]
 
     def patched(edge: EdgeNodes) -> jax.Array:
-        x, delta = inputs[layer], _source_delta(weights, deltas, edge, level)
+        x, delta = inputs[layer], _source_delta(weights, config, deltas, edge, level)
         here = jax.tree.map(lambda stacked: stacked[layer], weights["layers"])
-        norm = functools.partial(rms_norm, scale=here["attention_norm"], epsilon=config.norm_epsilon)
-        moved = norm(x + delta) - norm(x)
+        moved = norm(x + delta, here, "attention_norm", config) - norm(x, here, "attention_norm", config)
 
         def tap(kind: DestinationKind, projection: jax.Array) -> jax.Array:
             pushed = jnp.einsum("btd,dnk->btnk", moved, projection)
@@ -223,5 +225,5 @@ def _patch_logits(
 ) -> jax.Array:
     """Losses [E, B] with each edge into the logits patched alone; nothing but the unembedding is recomputed."""
     return jax.vmap(
-        lambda edge: counted_loss(weights, config, final + _source_delta(weights, deltas, edge, level), batch)
+        lambda edge: counted_loss(weights, config, final + _source_delta(weights, config, deltas, edge, level), batch)
     )(nodes)

@@ -126,7 +126,7 @@ def shares_of_sources(
         fresh = begin + jnp.arange(chunk, dtype=jnp.int32) >= start
         weight = jax.lax.dynamic_slice_in_dim(position_weights, begin, chunk, axis=1)
         weight = jnp.where(fresh[None], weight, 0.0)
-        expanded = sources.at(begin, chunk).expand(weights, graph.level)
+        expanded = sources.at(begin, chunk).expand(weights, config, graph.level)
         residuals = jax.lax.dynamic_slice_in_dim(reads, begin, chunk, axis=2).astype(jnp.float32)
 
         def summed(upto: int, read: tuple[jax.Array, jax.Array]) -> jax.Array:

@@ -72,7 +72,7 @@ def embedding_path_scores(
     Every point has its own residuals, so the gradients are pulled back through the norms and contracted point by
     point; only scores are summed. One trace is held at a time.
     """
-    embedding = embed(weights, jnp.asarray(batch.tokens))
+    embedding = embed(weights, config, jnp.asarray(batch.tokens))
     mask = jnp.asarray(batch.mask)
     clean = run_sources(weights, config, jnp.asarray(batch.tokens), mask)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)

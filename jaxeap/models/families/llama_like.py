@@ -1,42 +1,40 @@
-"""What Llama, Mistral and Qwen2 share: pre-norm blocks, RoPE, grouped-query attention, a gated feed-forward layer."""
+"""What Llama and its many heirs share: RMS norms, RoPE, grouped-query attention, a gated feed-forward layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.family import ConfigReader, TensorRule
+from jaxeap.models.families.rope_parameters import read_rope
 from jaxeap.models.rope import RopeConfig
 
 
-def read_rope(reader: ConfigReader) -> RopeConfig:
-    """Rotary embedding from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before)."""
-    parameters = dict(reader.get("rope_parameters", {}))
-    scaling = dict(reader.get("rope_scaling", {}))
-    theta = reader.get("rope_theta")
-    if parameters and scaling and parameters != {**scaling, "rope_theta": parameters.get("rope_theta")}:
-        raise reader.unsupported("rope_scaling", scaling, f"it contradicts rope_parameters={parameters!r}")
-    in_parameters = parameters.pop("rope_theta", None)
-    if theta is not None and in_parameters is not None and theta != in_parameters:
-        raise reader.unsupported("rope_theta", theta, f"rope_parameters says {in_parameters!r}")
-    described = parameters or scaling
-    kind = described.get("rope_type", described.get("type", "default"))
-    if kind != "default":
-        raise reader.unsupported("rope_type", kind, "supported: 'default'")
-    if extra := sorted(set(described) - {"rope_type", "type"}):
-        raise reader.unsupported("rope_parameters", extra, "unscaled RoPE has only rope_theta")
-    for value in (theta, in_parameters):
-        if value is not None:
-            return RopeConfig(theta=float(value))
-    return RopeConfig()
+def read_shape(
+    reader: ConfigReader,
+    *,
+    head_dim: int | None = None,
+    activation: str | None = None,
+    rope: RopeConfig | None = None,
+    norm_epsilon: float = 1e-6,
+    tied_embeddings: bool = False,
+    **differences: Any,
+) -> ModelConfig:
+    """The attributes that these families spell alike.
 
-
-def read_shape(reader: ConfigReader, **differences: Any) -> ModelConfig:
-    """The attributes that these families spell alike; `differences` are what a family adds."""
+    Args:
+      reader: of the config.json.
+      head_dim: where the file does not say; None for hidden_size / num_attention_heads.
+      activation: of a family that spells it otherwise; None reads "hidden_act", which must be silu.
+      rope: of a family that spells it otherwise; None reads it.
+      norm_epsilon: where the file does not say.
+      tied_embeddings: where the file does not say.
+      **differences: what else a family's `ModelConfig` has.
+    """
     heads = reader.require("num_attention_heads")
     width = reader.require("hidden_size")
-    head_dim = reader.get("head_dim")
+    head_dim = reader.get("head_dim", head_dim)
     if head_dim is None:
         if width % heads:
             raise reader.unsupported("hidden_size", width, f"not a multiple of num_attention_heads={heads}")
@@ -50,19 +48,29 @@ def read_shape(reader: ConfigReader, **differences: Any) -> ModelConfig:
         num_kv_heads=reader.get("num_key_value_heads", heads),
         head_dim=head_dim,
         mlp_dim=reader.require("intermediate_size"),
-        activation=reader.expect("hidden_act", "silu"),
-        norm_epsilon=reader.get("rms_norm_eps", 1e-6),
-        rope=read_rope(reader),
-        tied_embeddings=bool(reader.get("tie_word_embeddings", False)),
+        activation=reader.expect("hidden_act", "silu") if activation is None else activation,
+        norm_epsilon=reader.get("rms_norm_eps", norm_epsilon),
+        rope=read_rope(reader) if rope is None else rope,
+        tied_embeddings=bool(reader.get("tie_word_embeddings", tied_embeddings)),
         **differences,
     )
 
 
-def tensor_rules(config: ModelConfig) -> Iterable[TensorRule]:
-    """The key map of these families. Linear weights lie as [outputs, inputs] in the checkpoint."""
+PRE_NORMS = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
+"""Norm of the decoder -> its name in a layer of these families."""
+
+
+def tensor_rules(config: ModelConfig, norms: Mapping[str, str] = PRE_NORMS) -> Iterable[TensorRule]:
+    """The key map of these families. Linear weights lie as [outputs, inputs] in the checkpoint.
+
+    Args:
+      config: the decoder's shape.
+      norms: the norms over the residual stream's width, as in `PRE_NORMS`.
+    """
     layer = "model.layers.{layer}."
     yield TensorRule("embedding", "model.embed_tokens.weight", "v d -> v d")
-    yield TensorRule("layers/attention_norm", layer + "input_layernorm.weight", "d -> d")
+    for parameter, name in norms.items():
+        yield TensorRule(f"layers/{parameter}", f"{layer}{name}.weight", "d -> d")
     yield TensorRule("layers/query", layer + "self_attn.q_proj.weight", "(h k) d -> d h k")
     yield TensorRule("layers/key", layer + "self_attn.k_proj.weight", "(g k) d -> d g k")
     yield TensorRule("layers/value", layer + "self_attn.v_proj.weight", "(g k) d -> d g k")
@@ -71,7 +79,10 @@ def tensor_rules(config: ModelConfig) -> Iterable[TensorRule]:
         yield TensorRule("layers/query_bias", layer + "self_attn.q_proj.bias", "(h k) -> h k")
         yield TensorRule("layers/key_bias", layer + "self_attn.k_proj.bias", "(g k) -> g k")
         yield TensorRule("layers/value_bias", layer + "self_attn.v_proj.bias", "(g k) -> g k")
-    yield TensorRule("layers/mlp_norm", layer + "post_attention_layernorm.weight", "d -> d")
+    if config.query_key_norm is not None:
+        whole = config.query_key_norm == "projection"
+        yield TensorRule("layers/query_norm", layer + "self_attn.q_norm.weight", "(h k) -> h k" if whole else "k -> k")
+        yield TensorRule("layers/key_norm", layer + "self_attn.k_norm.weight", "(g k) -> g k" if whole else "k -> k")
     yield TensorRule("layers/gate", layer + "mlp.gate_proj.weight", "f d -> d f")
     yield TensorRule("layers/up", layer + "mlp.up_proj.weight", "f d -> d f")
     yield TensorRule("layers/down", layer + "mlp.down_proj.weight", "d f -> f d")

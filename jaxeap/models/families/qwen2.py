@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.family import ConfigReader, Family
+from jaxeap.models.families.layer_types import read_slides
 from jaxeap.models.families.llama_like import ROTARY_BUFFERS, read_shape, tensor_rules
 
 
@@ -13,14 +14,11 @@ def read_windows(reader: ConfigReader, layers: int) -> tuple[int | None, ...]:
     switched_on = reader.get("use_sliding_window", False)
     first = reader.get("max_window_layers", 28)
     slides = [bool(switched_on) and window is not None and layer >= first for layer in range(layers)]
-    kinds = reader.get("layer_types")
-    if kinds is not None:
-        known = {"full_attention": False, "sliding_attention": True}
-        if len(kinds) != layers or not set(kinds) <= set(known):
-            raise reader.unsupported("layer_types", kinds, f"one of {sorted(known)} for each of {layers} layers")
-        slides = [known[kind] for kind in kinds]
+    slides = read_slides(reader, slides)
     if any(slides) and (window is None or not switched_on):
-        raise reader.unsupported("layer_types", kinds, "they slide, but use_sliding_window or sliding_window is off")
+        raise reader.unsupported(
+            "layer_types", reader.get("layer_types"), "they slide, but use_sliding_window or sliding_window is off"
+        )
     return tuple(window if slide else None for slide in slides)
 
 

@@ -35,7 +35,9 @@ def ablated_run(
     weights: Weights, config: ModelConfig, batch: Batch, ablation: Ablation, reference: Sources | None
 ) -> tuple[Sources, Captures, jax.Array]:
     """Ablated values, the clean run's captures, and its loss [B]."""
-    final, captures = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask))
+    final, captures = run_layers(
+        weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
+    )
     ablated = ablated_sources(weights, config, batch, Sources.of(captures), ablation, reference, 0)
     return ablated, captures, counted_loss(weights, config, final, batch)
 
@@ -103,7 +105,7 @@ def test_removing_one_edge_is_patching_it_through_the_taps(tiny: TinyModel, batc
     ]
     ablated, captures, loss = ablated_run(tiny.model.weights, tiny.model.config, batch, "corrupted", None)
     difference = jax.tree.map(jnp.subtract, ablated, Sources.of(captures))
-    deltas = difference.expand(tiny.model.weights, "head")
+    deltas = difference.expand(tiny.model.weights, tiny.model.config, "head")
     moved = [(graph.destination_nodes[column], deltas[:, row]) for row, column in edges]
     expected = patched_losses(tiny.model.weights, tiny.model.config, batch, captures, moved)
 

@@ -174,7 +174,9 @@ def test_exact_patching_where_the_model_is_linear(linear_behind_values: Decoder,
     run = jax.jit(run_trace, static_argnums=1)
     trace = run(weights, config, batch)
     corrupted = run(weights, config, dataclasses.replace(batch, tokens=batch.corrupted))
-    deltas = Sources.of(corrupted.captures).expand(weights, "head") - Sources.of(trace.captures).expand(weights, "head")
+    deltas = Sources.of(corrupted.captures).expand(weights, config, "head") - Sources.of(trace.captures).expand(
+        weights, config, "head"
+    )
 
     def exact(columns: list[int]) -> np.ndarray:
         """[B, S, columns]"""

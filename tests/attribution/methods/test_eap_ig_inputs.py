@@ -29,10 +29,10 @@ def losses_at(model: Decoder, batch: Batch, embedding: jax.Array) -> np.ndarray:
 def test_edges_that_leave_the_embedding_add_up_to_the_loss_difference(tiny: TinyModel, batch: Batch, level: str):
     # Random weights this sharp bend the loss so much along the path that 64 steps do not yet resolve it.
     model = tiny.model
-    clean = embed(model.weights, jnp.asarray(batch.tokens))
+    clean = embed(model.weights, model.config, jnp.asarray(batch.tokens))
     reference = mean_sources(model, batch)
     ends = {
-        "corrupted": (embed(model.weights, jnp.asarray(batch.corrupted)), None),
+        "corrupted": (embed(model.weights, model.config, jnp.asarray(batch.corrupted)), None),
         "mean": (jnp.broadcast_to(reference.embedding, clean.shape), reference),
     }
     for ablation, (ablated, mean) in ends.items():
@@ -52,7 +52,7 @@ def test_64_steps_are_complete_within_a_percent_on_a_trained_model():
     corrupted = sequences[1:] + sequences[:1]
     batch = Batch.from_sequences(sequences, [(6, 9)] * 4, corrupted=corrupted)
     result = jaxeap.attribute(model, batch, method="eap_ig_inputs", ablation="corrupted", steps=64)
-    ends = (embed(model.weights, jnp.asarray(tokens)) for tokens in (batch.corrupted, batch.tokens))
+    ends = (embed(model.weights, model.config, jnp.asarray(tokens)) for tokens in (batch.corrupted, batch.tokens))
     ablated, clean = (losses_at(model, batch, end) for end in ends)
     np.testing.assert_allclose(result.scores[:, 0].sum(axis=1), ablated - clean, rtol=0.01)
 

@@ -1,12 +1,16 @@
 """A tensor rule's arithmetic on shapes and layouts, by hand."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.families import FAMILIES, TensorRule
+from jaxeap.models.families import FAMILIES, TensorRule, read_model_config
 from jaxeap.models.parameters import parameter_specs
 from jaxeap.models.rope import RopeConfig
+from tests.models.tiny_checkpoints import attributes_of
 
 CONFIG = ModelConfig(
     family="qwen2",
@@ -49,10 +53,12 @@ def test_heads_are_the_slow_axis_of_a_projection():
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_rules_cover_the_parameters_with_their_shapes(family: str):
-    specs = parameter_specs(CONFIG)
-    for rule in FAMILIES[family].tensors(CONFIG):
+def test_rules_cover_the_parameters_with_their_shapes(family: str, tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps(attributes_of(family)))
+    config = read_model_config(tmp_path)
+    specs = parameter_specs(config)
+    for rule in FAMILIES[family].tensors(config):
         spec = specs.pop(rule.parameter)
-        parameter = rule.to_parameter(np.zeros(rule.tensor_shape(CONFIG), np.float32), CONFIG)
+        parameter = rule.to_parameter(np.zeros(rule.tensor_shape(config), np.float32), config)
         assert parameter.shape == (spec.shape[1:] if rule.parameter.startswith("layers/") else spec.shape)
     assert not specs

@@ -9,6 +9,7 @@ import pytest
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import FAMILIES, read_model_config
 from jaxeap.models.rope import RopeConfig
+from jaxeap.models.rope_scaling import Llama3Scaling, YarnScaling
 from tests.models.conftest import REFERENCE_MODELS
 from tests.models.tiny_checkpoints import attributes_of
 
@@ -112,7 +113,7 @@ def test_not_an_object(tmp_path: Path):
 
 
 def test_unknown_family_lists_the_known_ones(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"model_type='gpt_oss' is not supported.*llama, mistral, qwen2"):
+    with pytest.raises(ValueError, match=r"model_type='gpt_oss' is not supported.*llama, mistral, olmo2, qwen2"):
         read(tmp_path, attributes_of("llama") | {"model_type": "gpt_oss"})
 
 
@@ -123,8 +124,19 @@ def test_unknown_family_lists_the_known_ones(tmp_path: Path):
         ("llama", {"mlp_bias": True}, "mlp_bias=True is not supported"),
         ("llama", {"hidden_act": "gelu"}, "hidden_act='gelu' is not supported"),
         ("qwen2", {"use_mrope": True}, "use_mrope=True is not supported"),
-        ("llama", {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rope_type='llama3' is not supported"),
-        ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type='linear' is not supported"),
+        (
+            "llama",
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            "'llama3' needs high_freq_factor, low_freq_factor",
+        ),
+        ("llama", {"rope_scaling": {"type": "linear"}}, "rope_type 'linear' needs factor"),
+        ("llama", {"rope_scaling": {"type": "linear", "factor": 0.0}}, r"\['factor'\]=0.0.*positive number"),
+        (
+            "llama",
+            {"rope_scaling": {"type": "linear", "factor": 2.0, "beta_fast": 3}},
+            "beta_fast.*unknown to rope_type",
+        ),
+        ("llama", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type='dynamic' is not supported"),
         (
             "llama",
             {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}},
@@ -195,3 +207,63 @@ def test_windows_of_mistral(changes: dict, removed: tuple[str, ...], windows: tu
 )
 def test_windows_of_qwen2(changes: dict, removed: tuple[str, ...], windows: tuple, tmp_path: Path):
     assert read(tmp_path, without(attributes_of("qwen2", **changes), *removed)).windows == windows
+
+
+def test_llama3_scaling_is_read_in_both_spellings(tmp_path: Path):
+    scaling = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    expected = RopeConfig(500.0, Llama3Scaling(8.0, 1.0, 4.0, 8192))
+    assert read(tmp_path, attributes_of("llama", rope_scaling=scaling | {"rope_type": "llama3"})).rope == expected
+    newer = without(attributes_of("llama"), "rope_theta")
+    newer["rope_parameters"] = scaling | {"rope_type": "llama3", "rope_theta": 500.0}
+    assert read(tmp_path, newer).rope == expected
+
+
+def test_yarn_takes_the_trained_length_from_the_model_where_it_names_none(tmp_path: Path):
+    attributes = attributes_of("qwen2", rope_scaling={"type": "yarn", "factor": 4.0}, max_position_embeddings=32768)
+    assert read(tmp_path, attributes).rope == RopeConfig(500.0, YarnScaling(4.0, 32768))
+
+
+@pytest.mark.parametrize(
+    ("changes", "windows"),
+    [
+        ({}, (3, None, 3)),
+        ({"layer_types": ["full_attention", "sliding_attention", "sliding_attention"]}, (None, 3, 3)),
+    ],
+)
+def test_windows_of_gemma2(changes: dict, windows: tuple, tmp_path: Path):
+    config = read(tmp_path, attributes_of("gemma2", **changes))
+    assert config.windows == windows
+    assert (config.attention_softcap, config.logit_softcap) == (50.0, 30.0)
+    assert config.query_scale == 256**-0.5
+
+
+def test_gemma3_turns_sliding_layers_by_a_base_of_their_own(tmp_path: Path):
+    older = attributes_of("gemma3_text", sliding_window_pattern=2, rope_local_base_freq=50.0)
+    config = read(tmp_path, older)
+    assert config.windows == (3, None, 3)
+    assert config.layer_ropes == (RopeConfig(50.0), RopeConfig(500.0), RopeConfig(50.0))
+    newer = without(older, "rope_theta", "rope_local_base_freq")
+    newer["rope_parameters"] = {
+        "full_attention": {"rope_type": "default", "rope_theta": 500.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+    }
+    assert read(tmp_path, newer) == config
+    with pytest.raises(ValueError, match=r"rope_theta=500\.0 is not supported \(rope_parameters says it already"):
+        read(tmp_path, newer | {"rope_theta": 500.0})
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("qwen3", {"attention_bias": True}, "attention_bias=True is not supported"),
+        ("olmo2", {"attention_bias": True}, "attention_bias=True is not supported"),
+        ("gemma2", {"hidden_activation": "gelu"}, "hidden_activation='gelu' is not supported"),
+        ("gemma2", {"hidden_act": "silu"}, "hidden_act='silu' is not supported"),
+        ("gemma2", {"use_bidirectional_attention": True}, "use_bidirectional_attention=True"),
+        ("gemma2", {"sliding_window": None}, "sliding_window=None is not supported"),
+        ("gemma3_text", {"rope_parameters": {"rope_theta": 1.0}}, "full_attention and sliding_attention"),
+    ],
+)
+def test_unsupported_attributes_of_later_families(family: str, changes: dict, message: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, attributes_of(family, **changes))

@@ -1,0 +1,95 @@
+"""Rotary embedding as Hugging Face configurations spell it, before and after transformers 5."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jaxeap.models.families.family import ConfigReader
+from jaxeap.models.rope import RopeConfig
+from jaxeap.models.rope_scaling import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
+
+SPELLINGS: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
+    "linear": ({"factor": "factor"}, {}),
+    "llama3": (
+        {
+            "factor": "factor",
+            "low_freq_factor": "low_frequency_factor",
+            "high_freq_factor": "high_frequency_factor",
+            "original_max_position_embeddings": "original_length",
+        },
+        {},
+    ),
+    "yarn": (
+        {"factor": "factor", "original_max_position_embeddings": "original_length"},
+        {
+            "attention_factor": "attention_factor",
+            "beta_fast": "beta_fast",
+            "beta_slow": "beta_slow",
+            "truncate": "truncate",
+        },
+    ),
+}
+"""Kind of scaling -> (required, optional) attributes with our names for them."""
+
+SCALINGS: Mapping[str, type[LinearScaling | Llama3Scaling | YarnScaling]] = {
+    "linear": LinearScaling,
+    "llama3": Llama3Scaling,
+    "yarn": YarnScaling,
+}
+
+
+def read_rope(reader: ConfigReader, default_theta: float = 10_000.0) -> RopeConfig:
+    """Rotary embedding from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
+
+    Raises:
+      ValueError: the two contradict one another, or the kind of scaling or one of its attributes is unknown or missing.
+    """
+    parameters = dict(reader.get("rope_parameters", {}))
+    scaling = dict(reader.get("rope_scaling", {}))
+    theta = reader.get("rope_theta")
+    in_parameters = parameters.pop("rope_theta", None)
+    if theta is not None and in_parameters is not None and theta != in_parameters:
+        raise reader.unsupported("rope_theta", theta, f"rope_parameters says {in_parameters!r}")
+    theta = theta if in_parameters is None else in_parameters
+    if parameters and scaling and _named(parameters) != _named(scaling):
+        raise reader.unsupported("rope_scaling", scaling, f"it contradicts rope_parameters={parameters!r}")
+    theta = default_theta if theta is None else float(theta)
+    return RopeConfig(theta, read_scaling(reader, parameters or scaling))
+
+
+def read_scaling(reader: ConfigReader, attributes: Mapping[str, Any]) -> RopeScaling | None:
+    """How `attributes`, without the base, stretch the frequencies; None where they do not."""
+    described = _named(attributes)
+    kind = described.pop("rope_type", "default")
+    if kind == "default":
+        # transformers leaves the length behind when a scaling is switched off; unscaled RoPE has no use for it.
+        described.pop("original_max_position_embeddings", None)
+        if described:
+            raise reader.unsupported("rope_parameters", sorted(described), "unscaled RoPE has only rope_theta")
+        return None
+    if kind not in SPELLINGS:
+        raise reader.unsupported("rope_type", kind, f"supported: 'default', {', '.join(map(repr, sorted(SPELLINGS)))}")
+    required, optional = SPELLINGS[kind]
+    if "original_max_position_embeddings" in required and "max_position_embeddings" in reader:
+        described.setdefault("original_max_position_embeddings", reader.get("max_position_embeddings"))
+    given = {name: value for name, value in described.items() if value is not None}
+    if missing := sorted(set(required) - set(given)):
+        raise reader.unsupported("rope_parameters", dict(attributes), f"rope_type {kind!r} needs {', '.join(missing)}")
+    if extra := sorted(set(given) - set(required) - set(optional)):
+        raise reader.unsupported("rope_parameters", extra, f"unknown to rope_type {kind!r}")
+    for name, value in given.items():
+        if name != "truncate" and (isinstance(value, bool) or not math.isfinite(value) or value <= 0):
+            raise reader.unsupported(f"rope_parameters[{name!r}]", value, "must be a positive number")
+    spelling = {**required, **optional}
+    return SCALINGS[kind](**{spelling[name]: value for name, value in given.items()})
+
+
+def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes with the kind under its present name, "rope_type"."""
+    described = dict(attributes)
+    described.pop("rope_theta", None)
+    kind = described.pop("type", None)
+    described.setdefault("rope_type", kind or "default")
+    return described

@@ -1,0 +1,139 @@
+"""Scores of every family on tiny models that transformers builds here: block level against torch, head level against
+the derivative of exact patching, and the sum rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxeap
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.sources import Sources
+from jaxeap.attribution.trace import run_trace
+from jaxeap.models.model import Decoder
+from tests.attribution.closeness import assert_scores_close
+from tests.attribution.tap_patching import patched_losses, tap_of_edge, tapped_losses
+from tests.attribution.torch_graph import block_scores
+
+torch = pytest.importorskip("torch", reason="torch is installed on Python 3.11 alone (requirements/dev.txt)")
+transformers = pytest.importorskip("transformers")
+
+SHAPE = {"vocab_size": 47, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3}
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 10}
+CASES: dict[str, dict[str, Any]] = {
+    "Qwen3": {**HEADS, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
+    "Gemma2": {
+        **HEADS,
+        "sliding_window": 4,
+        "query_pre_attn_scalar": 12,
+        "attn_logit_softcapping": 2.0,
+        "final_logit_softcapping": 3.0,
+    },
+    "Gemma3Text": {
+        **HEADS,
+        "sliding_window": 4,
+        "query_pre_attn_scalar": 12,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    },
+    "Olmo2": {"num_attention_heads": 4, "num_key_value_heads": 2},
+}
+LENGTHS, STARTS = (10, 7), (5, 3)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Decoder]:
+    config = getattr(transformers, f"{request.param}Config")(**SHAPE, **CASES[request.param])
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25) + ("norm" in name))
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    model.save_pretrained(folder)
+    return model.double(), jaxeap.load_model(folder)
+
+
+def sequences() -> list[np.ndarray]:
+    rng = np.random.default_rng(2)
+    return [rng.integers(0, SHAPE["vocab_size"], length, np.int32) for length in LENGTHS]
+
+
+def make_batch() -> Batch:
+    return Batch.from_sequences(
+        [sequence.tolist() for sequence in sequences()], list(zip(STARTS, LENGTHS, strict=True))
+    )
+
+
+def test_block_level_scores(pair: tuple[Any, Decoder]):
+    theirs, ours = pair
+    result = jaxeap.attribute(ours, make_batch())
+    for row, (tokens, start) in enumerate(zip(sequences(), STARTS, strict=True)):
+        expected, loss = block_scores(theirs, tokens, start)
+        np.testing.assert_allclose(result.loss[row], loss, rtol=0, atol=1e-5)
+        assert_scores_close(result.scores[[row]], np.where(result.graph.mask, expected, 0.0)[None], 2e-5)
+
+
+def test_head_level_scores_are_derivatives_of_exact_patching(pair: tuple[Any, Decoder]):
+    """One source drawn for each destination; patching replaces nothing of the contraction's pull-backs."""
+    weights, config, batch = pair[1].weights, pair[1].config, make_batch()
+    result = jaxeap.attribute(pair[1], batch, level="head")
+    blocks = jaxeap.attribute(pair[1], batch)
+    graph = result.graph
+    trace = jax.jit(run_trace, static_argnums=1)(weights, config, batch)
+    deltas = -Sources.of(trace.captures).expand(weights, config, "head")
+    rng = np.random.default_rng(0)
+    rows = np.array([rng.choice(np.flatnonzero(column)) for column in graph.mask.T])
+    nodes = graph.destination_nodes
+
+    def losses(share: jax.Array) -> jax.Array:
+        taps = [
+            tap_of_edge(weights, config, trace.captures, node, share * deltas[:, row])
+            for node, row in zip(nodes, rows, strict=True)
+        ]
+        return tapped_losses(weights, config, batch, jax.tree.map(lambda *arrays: jnp.stack(arrays), *taps))
+
+    _, slopes = jax.jvp(losses, (jnp.zeros(()),), (jnp.ones(()),))
+    found = np.asarray(result.scores)[:, rows, np.arange(len(rows))]
+    np.testing.assert_allclose(found, slopes.T, rtol=0, atol=2e-5 * np.abs(result.scores).max())
+
+    of_source = np.array([blocks.graph.sources.index(name.split(".")[0]) for name in graph.sources])
+    summed = np.zeros((batch.size, len(blocks.graph.sources), len(graph.destinations)))
+    np.add.at(summed, (slice(None), of_source), np.asarray(result.scores))
+    letters = [(node.kind, node.layer) for node in blocks.graph.destination_nodes]
+    of_destination = np.array([letters.index((node.kind, node.layer)) for node in nodes])
+    whole = np.zeros(blocks.scores.shape)
+    np.add.at(whole, (slice(None), slice(None), of_destination), summed)
+    assert_scores_close(whole, blocks.scores, 2e-5)
+
+
+@pytest.mark.parametrize("level", ["block", "head"])
+def test_sources_add_up_to_what_every_destination_reads(pair: tuple[Any, Decoder], level: str):
+    weights, config, batch = pair[1].weights, pair[1].config, make_batch()
+    captures = jax.jit(run_trace, static_argnums=1)(weights, config, batch).captures
+    graph = jaxeap.EdgeGraph.for_config(config, level)
+    outputs = np.asarray(Sources.of(captures).expand(weights, config, level))
+    for column, node in enumerate(graph.destination_nodes):
+        read = {"logits": lambda layer: captures.final, "mlp": lambda layer: captures.layers.mlp_input[layer]}.get(
+            node.kind, lambda layer: captures.layers.attention_input[layer]
+        )(node.layer)
+        total = outputs[:, graph.mask[:, column]].sum(axis=1)
+        np.testing.assert_allclose(total, read, rtol=0, atol=2e-6 * np.abs(read).max())
+
+
+def test_exact_patching_agrees_with_a_run_through_the_taps(pair: tuple[Any, Decoder]):
+    weights, config, batch = pair[1].weights, pair[1].config, make_batch()
+    trace = jax.jit(run_trace, static_argnums=1)(weights, config, batch)
+    graph = jaxeap.EdgeGraph.for_config(config, "head")
+    deltas = -Sources.of(trace.captures).expand(weights, config, "head")
+    names = [("embed", "a1.h0<q>"), ("a0.h1", "a1.kv0<v>"), ("m0", "m1"), ("a1.h0", "logits")]
+    edges = [graph.edge_index(*name) for name in names]
+    taps = [(graph.destination_nodes[column], deltas[:, row]) for row, column in edges]
+    expected = np.asarray(patched_losses(weights, config, batch, trace.captures, taps)) - np.asarray(trace.loss)
+    result = jaxeap.attribute(pair[1], batch, method="exact", level="head", edges=edges)
+    found = np.stack([np.asarray(result.scores)[:, row, column] for row, column in edges])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
