@@ -78,14 +78,15 @@ class Destinations:
             axis=2,
         )
 
-        def through_norm(gradients: jax.Array, x: jax.Array, scale: jax.Array) -> jax.Array:
+        def through_norm(gradients: jax.Array, x: jax.Array, own: dict[str, jax.Array]) -> jax.Array:
             """[B, N, T, D] behind the norm -> before it, at residual x [B, T, D]."""
-            own = {"attention_norm": scale.astype(jnp.float32)}
             _, pull_back = jax.vjp(lambda x: norm(x, own, "attention_norm", config, propagation), x.astype(jnp.float32))
             return jax.vmap(lambda gradient: pull_back(gradient)[0], in_axes=1, out_axes=1)(gradients)
 
         if config.pre_norms:
-            attention = jax.vmap(through_norm)(attention, self.attention_input, layers["attention_norm"])
+            names = ("attention_norm", "attention_norm_bias")
+            norms = {name: layers[name].astype(jnp.float32) for name in names if name in layers}
+            attention = jax.vmap(through_norm)(attention, self.attention_input, norms)
         in_layers = jnp.concatenate([attention, self.mlp[:, :, None].astype(jnp.float32)], axis=2)
         num_layers, batch, nodes, length, width = in_layers.shape
         in_order = jnp.moveaxis(in_layers, 0, 1).reshape(batch, num_layers * nodes, length, width)

@@ -12,6 +12,7 @@ from jaxeap.models.config import ModelConfig
 
 Level = Literal["block", "head"]
 SourceKind = Literal["embed", "attention", "mlp"]
+ConstantKind = Literal["positions", "bias"]
 DestinationKind = Literal["query", "key", "value", "mlp", "logits"]
 
 
@@ -31,6 +32,13 @@ class Destination(NamedTuple):
     head: int = 0
 
 
+class Constant(NamedTuple):
+    """A writer that no input moves: the position embeddings (layer -1) or the output bias of a layer's attention."""
+
+    kind: ConstantKind
+    layer: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class EdgeGraph:
     """Sources, destinations and edges of a decoder at one level.
@@ -42,6 +50,9 @@ class EdgeGraph:
       destinations: names of the J readers: per layer queries, keys, values, then m{l}; logits last.
       mask: [S, J] bool, True where the source is written before the destination reads.
       source_nodes, destination_nodes: the same nodes as (kind, layer, head).
+      constant_nodes: writers that are no rows of the scores, for nothing that the model is given changes them; with
+        them, what a destination reads is the sum of its sources. At block level an output bias is part of `a{l}`.
+      constant_mask: [C, J] bool, the same as `mask` for the constant sources.
     """
 
     level: Level
@@ -50,6 +61,8 @@ class EdgeGraph:
     mask: np.ndarray
     source_nodes: tuple[Source, ...]
     destination_nodes: tuple[Destination, ...]
+    constant_nodes: tuple[Constant, ...] = ()
+    constant_mask: np.ndarray | None = None
 
     @classmethod
     def for_config(cls, config: ModelConfig, level: Level = "block") -> EdgeGraph:
@@ -69,8 +82,11 @@ class EdgeGraph:
             destination_nodes += [Destination("value", layer, head) for head in range(kv_heads)]
             destination_nodes += [Destination("mlp", layer)]
         destination_nodes.append(Destination("logits", config.num_layers))
+        constant_nodes = [Constant("positions", -1)] if config.learned_positions else []
+        if config.output_bias and level == "head":
+            constant_nodes += [Constant("bias", layer) for layer in range(config.num_layers)]
         written = np.array([_time_written(node) for node in source_nodes])
-        read = np.array([_time_read(node) for node in destination_nodes])
+        read = np.array([_time_read(node, config.parallel_blocks) for node in destination_nodes])
         return cls(
             level=level,
             sources=tuple(_source_name(node, level) for node in source_nodes),
@@ -78,7 +94,14 @@ class EdgeGraph:
             mask=written[:, None] < read[None, :],
             source_nodes=tuple(source_nodes),
             destination_nodes=tuple(destination_nodes),
+            constant_nodes=tuple(constant_nodes),
+            constant_mask=np.array([_time_written(node) for node in constant_nodes])[:, None] < read[None, :],
         )
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """Names of the constant sources: "positions", "a{l}.bias"."""
+        return tuple("positions" if node.kind == "positions" else f"a{node.layer}.bias" for node in self.constant_nodes)
 
     @property
     def num_edges(self) -> int:
@@ -104,14 +127,17 @@ class EdgeGraph:
         return [f"{self.sources[row]}->{self.destinations[column]}" for row, column in edges]
 
 
-def _time_written(node: Source) -> float:
+def _time_written(node: Source | Constant) -> float:
     """Moment in the forward pass: layer l's attention writes at 2l + 1, its feed-forward layer at 2l + 2."""
-    return 0 if node.kind == "embed" else 2 * node.layer + (1 if node.kind == "attention" else 2)
+    if node.layer < 0:
+        return 0
+    return 2 * node.layer + (2 if node.kind == "mlp" else 1)
 
 
-def _time_read(node: Destination) -> float:
-    """Attention reads before anything of its layer is written, the feed-forward layer after its layer's attention."""
-    return 2 * node.layer + (1.5 if node.kind == "mlp" else 0.5)
+def _time_read(node: Destination, parallel: bool) -> float:
+    """Attention reads before anything of its layer is written, the feed-forward layer after its layer's attention or,
+    in parallel blocks, when attention does."""
+    return 2 * node.layer + (1.5 if node.kind == "mlp" and not parallel else 0.5)
 
 
 def _source_name(node: Source, level: Level) -> str:

@@ -69,11 +69,12 @@ def ablated_sources(
         return run_sources(weights, config, jnp.asarray(batch.corrupted), jnp.asarray(batch.mask))
     if ablation == "mean":
         assert reference is not None
-        return jax.tree.map(
+        means = jax.tree.map(
             lambda mean, like: jnp.broadcast_to(_first_positions(mean, like), like.shape).astype(like.dtype),
             reference,
-            clean,
+            dataclasses.replace(clean, output_bias=None),
         )
+        return dataclasses.replace(means, output_bias=clean.output_bias)
     order = jax.random.permutation(jax.random.key(seed), batch.size)
     other = jnp.zeros_like(order).at[order].set(jnp.roll(order, 1))
     last = jnp.sum(jnp.asarray(batch.mask), axis=1, dtype=jnp.int32)[other] - 1
@@ -82,6 +83,7 @@ def ablated_sources(
         embedding=clean.embedding[other[:, None], positions],
         heads=clean.heads[:, other[:, None], positions],
         mlp=clean.mlp[:, other[:, None], positions],
+        output_bias=clean.output_bias,
     )
 
 

@@ -16,9 +16,9 @@ from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import check_ablation
 from jaxeap.attribution.trace import run_trace
+from jaxeap.models.attention import output_projection
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
-from jaxeap.models.attention import output_projection
 from jaxeap.models.mlp import down_projection, gated_neurons
 from jaxeap.models.model import Decoder
 from jaxeap.models.norm import inverse_root, norm

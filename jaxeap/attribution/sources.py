@@ -23,21 +23,28 @@ class Sources:
       embedding: [B, T, D].
       heads: [L, B, T, H, K], before the output projection; divided by the denominator of the norm after it, if any.
       mlp: [L, B, T, D].
+      output_bias: [L, D], what attention adds beside its heads, or None. Part of `a{l}` at block level; at head level
+        it is no head's, and a constant source of its own (see `jaxeap.attribution.constants`).
     """
 
     embedding: jax.Array
     heads: jax.Array
     mlp: jax.Array
+    output_bias: jax.Array | None = None
 
     @classmethod
     def of(cls, captures: Captures) -> Sources:
         """The sources' outputs in a forward pass."""
-        return cls(captures.embedding, captures.layers.heads, captures.layers.mlp)
+        layers = captures.layers
+        return cls(captures.embedding, layers.heads, layers.mlp, layers.output_bias)
 
     def at(self, start: jax.Array, size: int) -> Sources:
         """Positions start to start + size."""
-        axes = Sources(embedding=1, heads=2, mlp=2)  # type: ignore[arg-type]
-        return jax.tree.map(lambda a, axis: jax.lax.dynamic_slice_in_dim(a, start, size, axis), self, axes)
+
+        def cut(a: jax.Array, axis: int) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(a, start, size, axis)
+
+        return Sources(cut(self.embedding, 1), cut(self.heads, 2), cut(self.mlp, 2), self.output_bias)
 
     def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
         """Every source as it stands in the residual stream, in the graph's order: [B, S, T, D] float32."""
@@ -49,7 +56,10 @@ class Sources:
             output_projection(weights["layers"], config).astype(jnp.float32),
             precision=jax.lax.Precision.HIGHEST,
         )
-        heads = heads if level == "head" else heads[:, :, None]
+        if level == "block":
+            if self.output_bias is not None:
+                heads = heads + self.output_bias.astype(jnp.float32)[:, None, None]
+            heads = heads[:, :, None]
         layers = jnp.concatenate([heads, self.mlp[:, :, None].astype(jnp.float32)], axis=2)
         num_layers, batch, nodes, length, width = layers.shape
         in_order = jnp.moveaxis(layers, 0, 1).reshape(batch, num_layers * nodes, length, width)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxeap.models.attention import attend
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.decoder import block, embed, layer_windows, turning, window_of
+from jaxeap.models.decoder import block, embed, layer_windows, position_embedding, turning, window_of
 from jaxeap.models.parameters import Weights
 
 
@@ -31,7 +31,15 @@ class KVCache:
 
     @classmethod
     def empty(cls, config: ModelConfig, batch: int, slots: int, dtype: Any) -> KVCache:
-        """Room for `slots` tokens in each of `batch` rows."""
+        """Room for `slots` tokens in each of `batch` rows.
+
+        Raises:
+          ValueError: the model has learned positions, and fewer of them.
+        """
+        if 0 < config.learned_positions < slots:
+            raise ValueError(
+                f"room for {slots} tokens was asked for, the model has {config.learned_positions} positions"
+            )
         shape = (config.num_layers, batch, slots, config.num_kv_heads, config.head_dim)
         return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.zeros((batch,), jnp.int32))
 
@@ -85,5 +93,7 @@ def extend(
         return (x, keys, values), None
 
     layered = (weights["layers"], layer_windows(config), jnp.arange(config.num_layers))
-    (x, keys, values), _ = jax.lax.scan(step, (embed(weights, config, tokens), cache.key, cache.value), layered)
+    embedding, at_positions = embed(weights, config, tokens), position_embedding(weights, positions)
+    start = embedding if at_positions is None else embedding + at_positions
+    (x, keys, values), _ = jax.lax.scan(step, (start, cache.key, cache.value), layered)
     return x, KVCache(keys, values, cache.lengths + counts)

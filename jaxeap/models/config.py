@@ -7,9 +7,10 @@ from typing import Literal
 
 from jaxeap.models.rope import RopeConfig
 
-NormKind = Literal["rms", "rms_wide", "rms_one_plus"]
+NormKind = Literal["rms", "rms_wide", "rms_one_plus", "layer"]
 """How a norm applies its scale: "rms" to the rounded normalised input, "rms_wide" in float32 before rounding (OLMo 2),
-"rms_one_plus" likewise with 1 added to the stored scale (Gemma)."""
+"rms_one_plus" likewise with 1 added to the stored scale (Gemma); "layer" is LayerNorm, which also centres its input and
+adds a bias."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ModelConfig:
       mlp_dim: width of the feed-forward layer.
       activation: name of the gate's nonlinearity.
       norm_epsilon: added to the mean square under the norms' root.
-      rope: rotary position embedding; where `layer_ropes` is given, that of no layer in particular.
+      rope: rotary position embedding, or None for none; where `layer_ropes` is given, that of no layer in particular.
       windows: for each layer, how many positions (the query's own included) a query sees, or None for all of them.
       qkv_bias: whether the query, key and value projections add a bias.
       tied_embeddings: whether the unembedding is the transposed embedding.
@@ -41,6 +42,11 @@ class ModelConfig:
       attention_softcap: c of the bound c tanh(x / c) on the scaled dot products, or None.
       logit_softcap: the same for the logits.
       embedding_scale: multiplies the rows of the embedding.
+      output_bias: whether attention adds a bias to what its heads write.
+      gated_mlp: whether the feed-forward layer has a gate; without one it is down(activation(up(x))).
+      mlp_bias: whether the feed-forward layer's projections add biases.
+      learned_positions: rows of the table of position embeddings, or 0 where there is none.
+      parallel_blocks: whether the feed-forward layer reads what attention reads, and not what it wrote.
       layer_ropes: rotary embedding of each layer (None: that layer has none), or empty where all have `rope`.
     """
 
@@ -54,7 +60,7 @@ class ModelConfig:
     mlp_dim: int
     activation: str
     norm_epsilon: float
-    rope: RopeConfig
+    rope: RopeConfig | None
     windows: tuple[int | None, ...]
     qkv_bias: bool
     tied_embeddings: bool
@@ -66,6 +72,11 @@ class ModelConfig:
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     embedding_scale: float = 1.0
+    output_bias: bool = False
+    gated_mlp: bool = True
+    mlp_bias: bool = False
+    learned_positions: int = 0
+    parallel_blocks: bool = False
     layer_ropes: tuple[RopeConfig | None, ...] = ()
 
     def __post_init__(self) -> None:
@@ -92,6 +103,8 @@ class ModelConfig:
             )
         if any(window is not None and window < 1 for window in self.windows):
             raise ValueError(f"ModelConfig.windows must be at least 1 (a query sees itself), got {self.windows}")
+        if self.output_bias and self.post_norms:
+            raise ValueError("ModelConfig.output_bias and post_norms exclude one another: a normed bias is no constant")
         if self.head_dim % 2:
             raise ValueError(f"ModelConfig.head_dim must be even for rotary embedding, got {self.head_dim}")
 

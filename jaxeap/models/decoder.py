@@ -69,7 +69,7 @@ def block(
     overrides: LayerOverrides | None = None,
     propagation: Propagation = GRADIENT,
 ) -> tuple[jax.Array, LayerCaptures, Any]:
-    """One layer: attention, then the feed-forward layer, each reading a normed copy of the residual stream.
+    """One layer: attention and then, or beside it, the feed-forward layer, each with norms before or after it.
 
     Args:
       x: residual stream [B, T, D].
@@ -85,15 +85,22 @@ def block(
       The residual stream after the layer; this layer's captures; what `mix` kept.
     """
     heads, kept = attention_heads(x, layer, taps, config, rotation, mix, propagation)
+    bias = layer.get("output_bias")
     if overrides is not None:
         heads = jnp.where(overrides.attention, overrides.heads, heads)
-    middle = x + write(heads, layer, config)
+        if bias is not None and overrides.output_bias is not None:
+            bias = jnp.where(overrides.attention, overrides.output_bias, bias)
+    written = write(heads, layer, config)
+    middle = x + (written if bias is None else written + bias[None, None])
+    mlp_input = x if config.parallel_blocks else middle
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
-    mlp_input = middle if taps is None else middle + taps.mlp
+    mlp_input = mlp_input if taps is None else mlp_input + taps.mlp
     mlp = feed_forward(mlp_input, layer, config, propagation)
     if overrides is not None:
         mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
-    captures = LayerCaptures(heads=heads, mlp=mlp, attention_input=x, mlp_input=mlp_input)
+    captures = LayerCaptures(
+        heads=heads, mlp=mlp, attention_input=x, mlp_input=mlp_input, output_bias=layer.get("output_bias")
+    )
     return middle + mlp, captures, kept
 
 
@@ -139,7 +146,8 @@ def turning(
       The rotation, if layers do not differ in it; turned(window, mix) -> mix of the layer.
     """
     if not config.layer_ropes:
-        return rotations(config.rope, config.head_dim, positions), lambda window, mix: mix
+        rotation = None if config.rope is None else rotations(config.rope, config.head_dim, positions)
+        return rotation, lambda window, mix: mix
     each = [rotations(rope, config.head_dim, positions) for rope in distinct_ropes(config)]
     cosines, sines = (jnp.stack(parts) for parts in zip(*each, strict=True))
 
@@ -165,6 +173,13 @@ def embed(weights: Weights, config: ModelConfig, tokens: jax.Array) -> jax.Array
     """Output of the source `embed`, [B, T, D], for tokens [B, T]: scaled rows of the embedding."""
     rows = jnp.take(weights["embedding"], tokens, axis=0)
     return rows if config.embedding_scale == 1.0 else rows * jnp.asarray(config.embedding_scale, rows.dtype)
+
+
+def position_embedding(weights: Weights, positions: jax.Array) -> jax.Array | None:
+    """Rows of the table of position embeddings at positions [B, T], [B, T, D]; None where there is no table."""
+    if "positions" not in weights:
+        return None
+    return jnp.take(weights["positions"], positions, axis=0)
 
 
 def mixing(
@@ -253,7 +268,11 @@ def run_layers(
     chex.assert_shape(embedding, (*mask.shape, config.embed_dim))
     step = layer_step(config, mask, propagation)
     layered = (weights["layers"], layer_windows(config), None if taps is None else taps.layers, overrides)
-    x, captured = jax.lax.scan(lambda x, here: step(x, *here), embedding, layered)
+    if config.learned_positions and mask.shape[1] > config.learned_positions:
+        raise ValueError(f"{mask.shape[1]} tokens were given, the model has {config.learned_positions} positions")
+    positions = position_embedding(weights, positions_of(mask))
+    start = embedding if positions is None else embedding + positions
+    x, captured = jax.lax.scan(lambda x, here: step(x, *here), start, layered)
     final = x if taps is None else x + taps.final
     return final, Captures(embedding=embedding, layers=captured, final=final)
 

@@ -38,9 +38,12 @@ def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: st
     if differing := set(rules) ^ set(parameter_specs(config)):
         problems.append(f"the {config.family} key map and the decoder differ in {sorted(differing)}")
     wanted: Counter[str] = Counter()
+    fused: dict[str, list[tuple[int, int, int]]] = {}
     for rule in rules.values():
+        if rule.part is not None:
+            fused.setdefault(rule.name, []).append(rule.part)
         for name in rule.tensor_names(config):
-            wanted[name] += 1
+            wanted[name] += rule.part is None or rule.part[0] == 0
             if name not in tensors:
                 problems.append(f"missing: {name} (for {rule.parameter})")
             elif tensors[name].shape != rule.tensor_shape(config):
@@ -50,6 +53,10 @@ def account(config: ModelConfig, tensors: Mapping[str, StoredTensor], origin: st
                     f"wrong dtype: {name} is {tensors[name].dtype}, must be one of {', '.join(NUMPY_DTYPES)}; "
                     "quantised weights must be dequantised first"
                 )
+    for name, parts in fused.items():
+        starts, stops, sizes = zip(*sorted(parts), strict=True)
+        if (0, *stops) != (*starts, sizes[0]) or len(set(sizes)) > 1:
+            problems.append(f"the {config.family} key map does not cut {name} into parts that fill it: {parts}")
     problems += [f"mapped twice: {name}" for name, count in wanted.items() if count > 1]
     ignored = [re.escape(name).replace(r"\{layer\}", r"\d+") for name in family.ignored_tensors]
     if config.tied_embeddings:

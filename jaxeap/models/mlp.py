@@ -1,4 +1,4 @@
-"""The gated feed-forward layer (SwiGLU, GeGLU; Shazeer 2020, arXiv 2002.05202)."""
+"""The feed-forward layer, gated (SwiGLU, GeGLU; Shazeer 2020, arXiv 2002.05202) or plain."""
 
 from __future__ import annotations
 
@@ -14,21 +14,36 @@ from jaxeap.models.norm import norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = MappingProxyType(
-    {"silu": jax.nn.silu, "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True)}
+    {
+        "silu": jax.nn.silu,
+        "gelu": functools.partial(jax.nn.gelu, approximate=False),
+        "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
+    }
 )
 
 
 def gated_neurons(
     x: jax.Array, layer: Mapping[str, jax.Array], activation: str, propagation: Propagation = GRADIENT
 ) -> jax.Array:
-    """activation(gate(x)) * up(x), the feed-forward layer's neurons [B, T, F] before the down projection."""
-    gate = jnp.einsum("btd,df->btf", x, layer["gate"])
-    up = jnp.einsum("btd,df->btf", x, layer["up"])
+    """The feed-forward layer's neurons [B, T, F] before the down projection.
+
+    They are activation(gate(x)) * up(x), or activation(up(x)) where the layer has no gate.
+    """
+
+    def projected(name: str) -> jax.Array:
+        product = jnp.einsum("btd,df->btf", x, layer[name])
+        return product + layer[f"{name}_bias"][None, None] if f"{name}_bias" in layer else product
+
+    gated = "gate" in layer
+    up = projected("up")
+    gate = projected("gate") if gated else up
     activated = ACTIVATIONS[activation](gate)
     if propagation.linear_activation:
         # Where the gate is exactly zero so is its activation, and any finite constant will do.
         slope = jnp.where(gate == 0, 0.0, activated / jnp.where(gate == 0, 1.0, gate)).astype(gate.dtype)
         activated = gate * jax.lax.stop_gradient(slope)
+    if not gated:
+        return activated
     product = activated * up
     return 0.5 * (product + jax.lax.stop_gradient(product)) if propagation.halved_products else product
 
@@ -47,15 +62,16 @@ def down_projection(layer: Mapping[str, jax.Array], config: ModelConfig) -> jax.
 def gated_mlp(
     x: jax.Array, layer: Mapping[str, jax.Array], activation: str, propagation: Propagation = GRADIENT
 ) -> jax.Array:
-    """down(activation(gate(x)) * up(x)).
+    """down(activation(gate(x)) * up(x)), or down(activation(up(x))) where the layer has no gate.
 
     Args:
       x: [B, T, D], already normalised.
-      layer: one layer's weights; "gate" and "up" [D, F], "down" [F, D].
+      layer: one layer's weights; "up" and, if gated, "gate" [D, F], "down" [F, D], biases where there are any.
       activation: a key of `ACTIVATIONS`.
       propagation: rules of the backward pass.
 
     Returns:
       [B, T, D], as it is added to the residual stream.
     """
-    return jnp.einsum("btf,fd->btd", gated_neurons(x, layer, activation, propagation), layer["down"])
+    written = jnp.einsum("btf,fd->btd", gated_neurons(x, layer, activation, propagation), layer["down"])
+    return written + layer["down_bias"][None, None] if "down_bias" in layer else written

@@ -1,4 +1,4 @@
-"""Root-mean-square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+"""The decoder's norms: root mean square (Zhang and Sennrich 2019, arXiv 1910.07467) and LayerNorm."""
 
 from __future__ import annotations
 
@@ -34,7 +34,30 @@ def norm(
     """The norm `name` of a layer or of the decoder applied to x [..., D]; x itself where there is no such norm."""
     if name not in weights:
         return x
+    if config.norm == "layer":
+        return layer_norm(x, weights[name], weights[f"{name}_bias"], config.norm_epsilon, propagation)
     return rms_norm(x, weights[name], config.norm_epsilon, propagation, config.norm)
+
+
+def layer_norm(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, propagation: Propagation = GRADIENT
+) -> jax.Array:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis (Ba et al. 2016, arXiv 1607.06450).
+
+    Args:
+      x: [..., D].
+      scale, bias: [D].
+      epsilon: added to the variance.
+      propagation: rules of the backward pass.
+
+    Returns:
+      [..., D] in x's dtype; computed in float32.
+    """
+    wide = x.astype(jnp.float32)
+    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    normalised = centred * inverse_root(centred, epsilon, propagation)
+    scale, bias = (a.astype(jnp.float32).reshape((1,) * (x.ndim - 1) + a.shape) for a in (scale, bias))
+    return (normalised * scale + bias).astype(x.dtype)
 
 
 def rms_norm(

@@ -50,7 +50,6 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
         "key": ParameterSpec((embed, kv_heads, head), ("embed", "kv_heads", "head"), fan_in=embed),
         "value": ParameterSpec((embed, kv_heads, head), ("embed", "kv_heads", "head"), fan_in=embed),
         "output": ParameterSpec((heads, head, embed), ("heads", "head", "embed"), fan_in=heads * head),
-        "gate": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
         "up": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
         "down": ParameterSpec((mlp, embed), ("mlp", "embed"), fan_in=mlp),
     }
@@ -60,8 +59,20 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
             "key_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
             "value_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
         }
+    if config.gated_mlp:
+        layer["gate"] = ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed)
+    if config.output_bias:
+        layer["output_bias"] = ParameterSpec((embed,), ("embed",), "zeros")
+    if config.mlp_bias:
+        layer |= {"up_bias": ParameterSpec((mlp,), ("mlp",), "zeros")}
+        layer |= {"down_bias": ParameterSpec((embed,), ("embed",), "zeros")}
+        if config.gated_mlp:
+            layer |= {"gate_bias": ParameterSpec((mlp,), ("mlp",), "zeros")}
     if config.pre_norms:
         layer |= {"attention_norm": norm, "mlp_norm": norm}
+        if config.norm == "layer":
+            bias = ParameterSpec((embed,), ("embed",), "zeros")
+            layer |= {"attention_norm_bias": bias, "mlp_norm_bias": bias}
     if config.post_norms:
         layer |= {"attention_post_norm": norm, "mlp_post_norm": norm}
     if config.query_key_norm == "head":
@@ -76,7 +87,11 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
         f"layers/{name}": dataclasses.replace(spec, shape=(config.num_layers, *spec.shape), axes=("layers", *spec.axes))
         for name, spec in layer.items()
     }
+    if config.learned_positions:
+        specs["positions"] = ParameterSpec((config.learned_positions, embed), ("positions", "embed"), fan_in=embed)
     specs["final_norm"] = norm
+    if config.norm == "layer":
+        specs["final_norm_bias"] = ParameterSpec((embed,), ("embed",), "zeros")
     if not config.tied_embeddings:
         specs["unembedding"] = ParameterSpec((embed, vocab), ("embed", "vocab"), fan_in=embed)
     return specs

@@ -69,12 +69,14 @@ class LayerOverrides:
       heads: [L, B, T, H, K], by what.
       feed_forward: [L] bool, which layers' feed-forward output is replaced.
       mlp: [L, B, T, D], by what.
+      output_bias: [L, D], by what the bias of replaced attention layers is; None leaves it.
     """
 
     attention: jax.Array
     heads: jax.Array
     feed_forward: jax.Array
     mlp: jax.Array
+    output_bias: jax.Array | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -83,16 +85,19 @@ class LayerCaptures:
     """What the layers leave for attribution, in the model's dtype, stacked over layers.
 
     Attributes:
-      heads: [L, B, T, H, K], each head's output before the output projection; source `a{l}.h{i}` is that projected.
+      heads: [L, B, T, H, K], each head's output before the output projection (divided by the denominator of the norm
+        after attention, if any: see `divide_by_post_norm`); source `a{l}.h{i}` is that projected.
       mlp: [L, B, T, D], output of the source `m{l}` as it is added to the residual stream.
       attention_input: [L, B, T, D], the residual that the queries, keys and values read, before the norm.
       mlp_input: [L, B, T, D], the residual that the feed-forward layer reads, before the norm.
+      output_bias: [L, D], what attention adds beside its heads, or None where it has no such bias.
     """
 
     heads: jax.Array
     mlp: jax.Array
     attention_input: jax.Array
     mlp_input: jax.Array
+    output_bias: jax.Array | None = None
 
 
 @jax.tree_util.register_dataclass

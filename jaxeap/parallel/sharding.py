@@ -14,6 +14,7 @@ class ShardingRules:
     """Mesh axis of each logical axis; None is replicated. The defaults are tensor parallelism within, FSDP across."""
 
     layers: str | None = None
+    positions: str | None = None
     vocab: str | None = "tensor"
     embed: str | None = "fsdp"
     heads: str | None = "tensor"

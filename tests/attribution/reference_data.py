@@ -14,9 +14,10 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
 
-FAMILIES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
+FAMILIES = ("gemma2", "gpt2", "llama", "mistral", "qwen2", "qwen3")
 REFERENCE_MODELS = (
     "gemma2_2l",
+    "gpt2_2l",
     "llama_gqa_2l",
     "mistral_swa_3l",
     "qwen2_deep_6l",

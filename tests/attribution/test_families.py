@@ -13,8 +13,13 @@ import pytest
 
 import jaxeap
 from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.circuits.forward import circuit_residual
+from jaxeap.attribution.constants import constant_outputs
+from jaxeap.attribution.neurons import attribute_neurons
+from jaxeap.attribution.nodes import node_scores
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
+from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.model import Decoder
 from tests.attribution.closeness import assert_scores_close
 from tests.attribution.tap_patching import patched_losses, tap_of_edge, tapped_losses
@@ -23,7 +28,7 @@ from tests.attribution.torch_graph import block_scores
 torch = pytest.importorskip("torch", reason="torch is installed on Python 3.11 alone (requirements/dev.txt)")
 transformers = pytest.importorskip("transformers")
 
-SHAPE = {"vocab_size": 47, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3}
+SHAPE = {"vocab_size": 47, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 10}
 CASES: dict[str, dict[str, Any]] = {
     "Qwen3": {**HEADS, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
@@ -38,21 +43,28 @@ CASES: dict[str, dict[str, Any]] = {
         **HEADS,
         "sliding_window": 4,
         "query_pre_attn_scalar": 12,
-        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "layer_types": ["sliding_attention", "full_attention"],
     },
     "Olmo2": {"num_attention_heads": 4, "num_key_value_heads": 2},
+    "Llama": {**HEADS, "attention_bias": True, "mlp_bias": True},
+    "GPTNeoX": {"num_attention_heads": 3},
+    "GPT2": {"n_head": 4, "n_positions": 16, "n_embd": 24, "n_layer": 2},
 }
 LENGTHS, STARTS = (10, 7), (5, 3)
 
 
 @pytest.fixture(scope="module", params=CASES)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Decoder]:
-    config = getattr(transformers, f"{request.param}Config")(**SHAPE, **CASES[request.param])
+    config = getattr(transformers, f"{request.param}Config")(
+        **({"vocab_size": SHAPE["vocab_size"]} if request.param == "GPT2" else SHAPE), **CASES[request.param]
+    )
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25) + ("norm" in name))
+            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25))
+            if ("norm" in name or "ln_" in name) and name.endswith("weight"):
+                parameter += 1
     folder: Path = tmp_path_factory.mktemp(request.param)
     model.save_pretrained(folder)
     return model.double(), jaxeap.load_model(folder)
@@ -71,11 +83,14 @@ def make_batch() -> Batch:
 
 def test_block_level_scores(pair: tuple[Any, Decoder]):
     theirs, ours = pair
+    if ours.config.family == "gpt2":
+        pytest.skip("held against the shared reference scores")
     result = jaxeap.attribute(ours, make_batch())
+    scores = np.asarray(result.scores)
     for row, (tokens, start) in enumerate(zip(sequences(), STARTS, strict=True)):
         expected, loss = block_scores(theirs, tokens, start)
         np.testing.assert_allclose(result.loss[row], loss, rtol=0, atol=1e-5)
-        assert_scores_close(result.scores[[row]], np.where(result.graph.mask, expected, 0.0)[None], 2e-5)
+        assert_scores_close(scores[[row]], np.where(result.graph.mask, expected, 0.0)[None], 2e-5)
 
 
 def test_head_level_scores_are_derivatives_of_exact_patching(pair: tuple[Any, Decoder]):
@@ -108,7 +123,9 @@ def test_head_level_scores_are_derivatives_of_exact_patching(pair: tuple[Any, De
     of_destination = np.array([letters.index((node.kind, node.layer)) for node in nodes])
     whole = np.zeros(blocks.scores.shape)
     np.add.at(whole, (slice(None), slice(None), of_destination), summed)
-    assert_scores_close(whole, blocks.scores, 2e-5)
+    # At block level an output bias goes with its layer, at head level it is a source apart.
+    kept = [not (config.output_bias and node.kind == "attention") for node in blocks.graph.source_nodes]
+    assert_scores_close(whole[:, kept], np.asarray(blocks.scores)[:, kept], 2e-5)
 
 
 @pytest.mark.parametrize("level", ["block", "head"])
@@ -117,11 +134,13 @@ def test_sources_add_up_to_what_every_destination_reads(pair: tuple[Any, Decoder
     captures = jax.jit(run_trace, static_argnums=1)(weights, config, batch).captures
     graph = jaxeap.EdgeGraph.for_config(config, level)
     outputs = np.asarray(Sources.of(captures).expand(weights, config, level))
+    constants = np.asarray(constant_outputs(weights, graph, jnp.asarray(batch.mask)))
+    assert constants.shape[1] == len(graph.constants) == len(graph.constant_mask)
     for column, node in enumerate(graph.destination_nodes):
         read = {"logits": lambda layer: captures.final, "mlp": lambda layer: captures.layers.mlp_input[layer]}.get(
             node.kind, lambda layer: captures.layers.attention_input[layer]
         )(node.layer)
-        total = outputs[:, graph.mask[:, column]].sum(axis=1)
+        total = outputs[:, graph.mask[:, column]].sum(axis=1) + constants[:, graph.constant_mask[:, column]].sum(axis=1)
         np.testing.assert_allclose(total, read, rtol=0, atol=2e-6 * np.abs(read).max())
 
 
@@ -137,3 +156,44 @@ def test_exact_patching_agrees_with_a_run_through_the_taps(pair: tuple[Any, Deco
     result = jaxeap.attribute(pair[1], batch, method="exact", level="head", edges=edges)
     found = np.stack([np.asarray(result.scores)[:, row, column] for row, column in edges])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_constant_source_is_named_where_there_is_one(pair: tuple[Any, Decoder]):
+    config = pair[1].config
+    named = {level: jaxeap.EdgeGraph.for_config(config, level).constants for level in ("block", "head")}
+    if config.family == "gpt2":
+        assert named == {"block": ("positions",), "head": ("positions", "a0.bias", "a1.bias")}
+    elif config.family in ("gpt_neox", "llama"):
+        assert named == {"block": (), "head": ("a0.bias", "a1.bias")}
+    else:
+        assert named == {"block": (), "head": ()}
+
+
+def test_the_whole_circuit_is_the_model_and_the_empty_one_its_ablation(pair: tuple[Any, Decoder]):
+    model, batch = pair[1], make_batch()
+    mask = jnp.asarray(batch.mask)
+    final, captures = run_layers(model.weights, model.config, embed(model.weights, model.config, batch.tokens), mask)
+    for level in ("block", "head"):
+        graph = jaxeap.EdgeGraph.for_config(model.config, level)
+        ablated = jax.tree.map(jnp.zeros_like, Sources.of(captures))
+        run = jax.jit(circuit_residual, static_argnums=(1, 2))
+        whole = run(model.weights, model.config, level, batch, ablated, jnp.asarray(graph.mask))
+        np.testing.assert_allclose(whole, final, rtol=0, atol=1e-5 * np.abs(final).max())
+        empty = run(model.weights, model.config, level, batch, ablated, jnp.zeros(graph.mask.shape, bool))
+        constants = constant_outputs(model.weights, graph, mask).sum(axis=1)
+        np.testing.assert_allclose(empty, constants, rtol=0, atol=1e-5)
+
+
+def test_neurons_add_up_to_their_layers(pair: tuple[Any, Decoder]):
+    model, batch = pair[1], make_batch()
+    neurons = attribute_neurons(model, batch)
+    nodes = node_scores(jaxeap.attribute(model, batch, level="head"))
+    graph = nodes.graph
+    for layer in range(model.config.num_layers):
+        for head in range(model.config.num_heads):
+            column = graph.sources.index(f"a{layer}.h{head}")
+            expected = nodes.sources[:, column]
+            np.testing.assert_allclose(neurons.heads[:, layer, head].sum(axis=1), expected, rtol=0, atol=2e-5)
+        if not model.config.mlp_bias:  # which is part of the layer and of no neuron
+            expected = nodes.sources[:, graph.sources.index(f"m{layer}")]
+            np.testing.assert_allclose(neurons.mlp[:, layer].sum(axis=1), expected, rtol=0, atol=2e-5)

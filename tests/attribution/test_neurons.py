@@ -42,7 +42,7 @@ def test_zero_ablation_is_the_derivative_by_what_a_neuron_writes(tiny: TinyModel
     @jax.jit
     def weight_gradient(weights: Weights, example: int) -> Weights:
         def loss(weights: Weights) -> jax.Array:
-            embedding = embed(weights, config, jnp.asarray(batch.tokens))
+            embedding = embed(weights, model.config, jnp.asarray(batch.tokens))
             final, _ = run_layers(weights, model.config, embedding, jnp.asarray(batch.mask))
             return counted_loss(weights, model.config, final, batch)[example]
 

@@ -61,22 +61,42 @@ def block_scores(model: Any, tokens: np.ndarray, start: int) -> tuple[np.ndarray
     def part(layer: Any, *names: str) -> Any:
         return next((getattr(layer, name) for name in names if hasattr(layer, name)), None)
 
-    decoder = model.model
-    handles.append(decoder.embed_tokens.register_forward_hook(keep("embed")))
+    def fused(index: int, layer: Any) -> Callable[..., Any]:
+        """GPT-NeoX: each third of every head's rows reads a residual of its own."""
+        added = [tap(f"a{index}<{letter}>") for letter in READERS]
+        heads = model.config.num_attention_heads
+
+        def hook(module: Any, inputs: Any, output: Any) -> Any:
+            weight, bias = module.weight.view(heads, 3, -1, width), module.bias.view(heads, 3, -1)
+            parts = [
+                torch.einsum("btd,hkd->bthk", layer.input_layernorm(residual[index] + own), weight[:, third])
+                + bias[:, third]
+                for third, own in enumerate(added)
+            ]
+            return torch.stack(parts, dim=3).reshape(output.shape)
+
+        return hook
+
+    decoder = getattr(model, "model", None) or model.gpt_neox
+    embedding, last = part(decoder, "embed_tokens", "embed_in"), part(decoder, "norm", "final_layer_norm")
+    handles.append(embedding.register_forward_hook(keep("embed")))
     for index, layer in enumerate(decoder.layers):
         handles.append(layer.register_forward_pre_hook(remember(index), with_kwargs=True))
         norm = part(layer, "input_layernorm")
-        for letter in READERS:
-            projection = getattr(layer.self_attn, f"{letter}_proj")
+        attention = part(layer, "self_attn", "attention")
+        if hasattr(attention, "query_key_value"):
+            handles.append(attention.query_key_value.register_forward_hook(fused(index, layer)))
+        for letter in READERS if hasattr(attention, "q_proj") else ():
+            projection = getattr(attention, f"{letter}_proj")
             handles.append(projection.register_forward_pre_hook(reading(index, norm, f"a{index}<{letter}>")))
         after = hasattr(layer, "post_feedforward_layernorm")
-        writer = layer.post_attention_layernorm if after else layer.self_attn
+        writer = layer.post_attention_layernorm if after else attention
         handles.append(writer.register_forward_hook(keep(f"a{index}")))
         reader = part(layer, "pre_feedforward_layernorm") or (layer.mlp if after else layer.post_attention_layernorm)
         handles.append(reader.register_forward_pre_hook(moved(f"m{index}")))
         writer = layer.post_feedforward_layernorm if after else layer.mlp
         handles.append(writer.register_forward_hook(keep(f"m{index}")))
-    handles.append(decoder.norm.register_forward_pre_hook(moved("logits")))
+    handles.append(last.register_forward_pre_hook(moved("logits")))
     try:
         logits = model(torch.tensor(tokens[None, :-1], dtype=torch.long)).logits[0, start - 1 :]
         targets = torch.tensor(tokens[start:], dtype=torch.long)

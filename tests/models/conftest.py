@@ -23,6 +23,7 @@ TINY = {
 }
 REFERENCE_MODELS = (
     "gemma2_2l",
+    "gpt2_2l",
     "llama_gqa_2l",
     "mistral_swa_3l",
     "qwen2_tied_2l",

@@ -127,6 +127,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "olmo2": ("Olmo2", {"num_attention_heads": 6, "num_key_value_heads": 2}),
+    "llama, all biases": ("Llama", {"num_attention_heads": 4, "attention_bias": True, "mlp_bias": True}),
+    "gpt2": ("GPT2", {"n_head": 4, "n_positions": 16}),
+    "gpt_neox, parallel blocks": ("GPTNeoX", {"num_attention_heads": 3}),
+    "gpt_neox, blocks in sequence, all channels rotate": (
+        "GPTNeoX",
+        {
+            "num_attention_heads": 3,
+            "use_parallel_residual": False,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 700.0, "partial_rotary_factor": 1.0},
+        },
+    ),
 }
 WINDOWS = {
     "mistral, head_dim not D/H": (4, 4, 4),
@@ -156,12 +167,19 @@ class Pair:
 @pytest.fixture(scope="module", params=CASES)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     family, attributes = CASES[request.param]
-    config = getattr(transformers, f"{family}Config")(**SHAPE | ROPE | attributes)
+    shared = {**SHAPE, **ROPE}
+    if family == "GPT2":
+        shared = {"vocab_size": SHAPE["vocab_size"], "n_embd": 24, "n_layer": 3}
+    if family == "GPTNeoX":
+        del shared["rms_norm_eps"], shared["rope_parameters"]
+    config = getattr(transformers, f"{family}Config")(**shared | attributes)
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # transformers starts with zero biases and small weights
-            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25) + ("norm" in name))
+            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25))
+            if ("norm" in name or "ln_" in name) and name.endswith("weight"):
+                parameter += 1
     folder = tmp_path_factory.mktemp(family)
     model.save_pretrained(folder)
     return Pair(request.param, folder, model, load_model(folder))
@@ -214,6 +232,8 @@ def test_cached_decoding(pair: Pair):
         "qwen3, head_dim not D/H, upper layers slide",
         "gemma2",
         "olmo2",
+        "gpt2",
+        "gpt_neox, parallel blocks",
     ],
     indirect=True,
 )

@@ -37,8 +37,23 @@ SPECIFIC: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+GPT2 = {"n_embd": 20, "n_head": 5, "n_layer": 3, "n_positions": 17, "n_inner": 28, "vocab_size": 31}
+GPT_NEOX = {
+    "vocab_size": 31,
+    "hidden_size": 20,
+    "intermediate_size": 28,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 5,
+    "rotary_emb_base": 500.0,
+    "rotary_pct": 0.5,
+}
+"""These two spell nothing as the others do."""
+
+
 def attributes_of(model_type: str, **changes: Any) -> dict[str, Any]:
     """The content of a config.json."""
+    if model_type in ("gpt2", "gpt_neox"):
+        return {"model_type": model_type, **(GPT2 if model_type == "gpt2" else GPT_NEOX), **changes}
     return {"model_type": model_type, **COMMON, **SPECIFIC[model_type], **changes}
 
 

@@ -13,7 +13,15 @@ from jaxeap.attribution.graph import Level
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.attention import write
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.decoder import attention_heads, embed, feed_forward, layer_windows, mixing
+from jaxeap.models.decoder import (
+    attention_heads,
+    embed,
+    feed_forward,
+    layer_windows,
+    mixing,
+    position_embedding,
+    positions_of,
+)
 from jaxeap.models.parameters import Weights
 
 
@@ -78,7 +86,7 @@ def circuit_residual(
 
     def run_layer(carry: tuple[jax.Array, _Written], here: tuple[Any, ...]) -> tuple[tuple[jax.Array, _Written], None]:
         ablated_sum, written = carry
-        index, layer, window, ablated_heads, ablated_mlp, edges = here
+        index, layer, window, ablated_heads, ablated_mlp, ablated_bias, edges = here
         residuals = read(edges, ablated_sum, written, index)
         of_attention = jnp.moveaxis(residuals[:-1], 0, 2).astype(embedding.dtype)
         for_query, for_key, for_value = jnp.split(of_attention, [queries, queries + keys], axis=2)
@@ -87,10 +95,18 @@ def circuit_residual(
         reads = (for_query, for_key, for_value)
         heads, _ = attention_heads(reads, layer, None, config, rotation, mix_within(window))
         attention = heads - ablated_heads if own_heads else write(heads - ablated_heads, layer, config)
+        # At head level the output bias is nobody's and always there, at block level it is ablated with its layer.
+        constant = layer.get("output_bias") if own_heads else ablated_bias
+        if constant is not None and not own_heads:
+            attention = attention + (layer["output_bias"] - constant)[None, None]
 
         ablated_attention = write(ablated_heads, layer, config).astype(jnp.float32)
+        if constant is not None:
+            ablated_attention = ablated_attention + constant.astype(jnp.float32)[None, None]
         own_edges = jax.lax.dynamic_slice_in_dim(edges[:, -1:], 1 + index * sources_a_layer, queries)
-        mlp_read = residuals[-1] + ablated_attention + _weighed(own_edges, as_written(attention, layer))[0]
+        mlp_read = residuals[-1]
+        if not config.parallel_blocks:
+            mlp_read = mlp_read + ablated_attention + _weighed(own_edges, as_written(attention, layer))[0]
         mlp = feed_forward(mlp_read.astype(embedding.dtype), layer, config) - ablated_mlp
 
         written = _Written(written.attention.at[index].set(attention), written.mlp.at[index].set(mlp))
@@ -98,8 +114,10 @@ def circuit_residual(
 
     per_layer = circuit[:, :-1].astype(jnp.float32).reshape(-1, num_layers, queries + 2 * keys + 1)
     chex.assert_shape(per_layer, (1 + num_layers * sources_a_layer, num_layers, None))
+    positions = position_embedding(weights, positions_of(jnp.asarray(batch.mask)))
+    always = ablated.embedding if positions is None else ablated.embedding + positions
     start = (
-        ablated.embedding.astype(jnp.float32),
+        always.astype(jnp.float32),
         _Written(jnp.zeros_like(ablated.heads if own_heads else ablated.mlp), jnp.zeros_like(ablated.mlp)),
     )
     here = (
@@ -108,6 +126,7 @@ def circuit_residual(
         layer_windows(config),
         ablated.heads,
         ablated.mlp,
+        ablated.output_bias,
         jnp.moveaxis(per_layer, 1, 0),
     )
     (ablated_sum, written), _ = jax.lax.scan(run_layer, start, here)

@@ -54,7 +54,11 @@ def eap_ig_activations(
         held = jax.tree.map(functools.partial(between, share=share), ablated, clean)
         layers = jnp.arange(config.num_layers)
         overrides = LayerOverrides(
-            attention=node == 2 * layers + 1, heads=held.heads, feed_forward=node == 2 * layers + 2, mlp=held.mlp
+            attention=node == 2 * layers + 1,
+            heads=held.heads,
+            feed_forward=node == 2 * layers + 2,
+            mlp=held.mlp,
+            output_bias=held.output_bias if settings.level == "block" else None,
         )
         at_embedding = jnp.where(node == 0, held.embedding, embedding)
         trace = run_trace(weights, config, batch, embedding=at_embedding, overrides=overrides)

@@ -161,6 +161,8 @@ def _source_delta(weights: Weights, config: ModelConfig, deltas: Sources, edge: 
         heads = heads * chosen[None, None, :, None]
     layer = jax.tree.map(lambda stacked: stacked[edge.source_layer], weights["layers"])
     attention = jnp.einsum("bthk,hkd->btd", heads, output_projection(layer, config).astype(jnp.float32))
+    if level == "block" and deltas.output_bias is not None:
+        attention = attention + deltas.output_bias[edge.source_layer][None, None]
     kinds = (deltas.embedding, attention, deltas.mlp[edge.source_layer])
     return jax.lax.select_n(edge.source_kind, *kinds).astype(weights["embedding"].dtype)
 

@@ -11,6 +11,8 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.family import ConfigReader, Family, TensorRule
 from jaxeap.models.families.gemma2 import GEMMA2
 from jaxeap.models.families.gemma3 import GEMMA3_TEXT
+from jaxeap.models.families.gpt2 import GPT2
+from jaxeap.models.families.gpt_neox import GPT_NEOX
 from jaxeap.models.families.llama import LLAMA
 from jaxeap.models.families.mistral import MISTRAL
 from jaxeap.models.families.olmo2 import OLMO2
@@ -20,7 +22,7 @@ from jaxeap.models.families.qwen3 import QWEN3
 __all__ = ["FAMILIES", "Family", "TensorRule", "read_model_config"]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {family.model_type: family for family in (GEMMA2, GEMMA3_TEXT, LLAMA, MISTRAL, OLMO2, QWEN2, QWEN3)}
+    {family.model_type: family for family in (GEMMA2, GEMMA3_TEXT, GPT2, GPT_NEOX, LLAMA, MISTRAL, OLMO2, QWEN2, QWEN3)}
 )
 
 

@@ -45,11 +45,14 @@ class TensorRule:
       name: tensor name in the checkpoint; `{layer}` stands for the layer's number.
       layout: einops pattern from the checkpoint's axes to the parameter's (without the layer axis); its letters are
         those of `axis_sizes`, and the same pattern read backwards writes a checkpoint.
+      part: (start, stop, of) where several parameters lie fused in one tensor: the layout's axis p has `of` entries,
+        and this parameter takes those from start to stop. On the right, p stands in a group: "d (p h k) -> d (p h) k".
     """
 
     parameter: str
     name: str
     layout: str
+    part: tuple[int, int, int] | None = None
 
     def tensor_names(self, config: ModelConfig) -> list[str]:
         """The checkpoint's names: one for each layer, or one."""
@@ -59,25 +62,38 @@ class TensorRule:
 
     def tensor_shape(self, config: ModelConfig) -> tuple[int, ...]:
         """Shape of each of its tensors in the checkpoint."""
-        sizes = axis_sizes(config)
+        sizes = self._sizes(config)
         groups = re.findall(r"\(([^)]*)\)|(\w+)", self.layout.split("->")[0])
         return tuple(math.prod(sizes[axis] for axis in (inside or single).split()) for inside, single in groups)
 
     def to_parameter(self, tensor: np.ndarray, config: ModelConfig) -> np.ndarray:
         """A checkpoint tensor in the parameter's layout (a view where numpy can)."""
-        letters = set(re.findall(r"\w+", self.layout))
-        sizes = {axis: size for axis, size in axis_sizes(config).items() if axis in letters}
-        return einops.rearrange(tensor, self.layout, **sizes)
+        sizes = self._sizes(config)
+        if self.part is None:
+            return einops.rearrange(tensor, self.layout, **sizes)
+        start, stop, _ = self.part
+        stored, _, held = self.layout.partition(" -> ")
+        letters = re.findall(r"\w+", stored)
+        unfused = einops.rearrange(tensor, f"{stored} -> {' '.join(letters)}", **sizes)
+        own = unfused[tuple(slice(start, stop) if letter == "p" else slice(None) for letter in letters)]
+        return einops.rearrange(own, f"{' '.join(letters)} -> {held}")
+
+    def _sizes(self, config: ModelConfig) -> dict[str, int]:
+        """Sizes of the layout's letters in the whole tensor."""
+        sizes = axis_sizes(config) | ({} if self.part is None else {"p": self.part[2]})
+        return {axis: size for axis, size in sizes.items() if axis in re.findall(r"\w+", self.layout)}
 
     def to_tensor(self, parameter: np.ndarray, config: ModelConfig) -> np.ndarray:
         """A parameter (of one layer, where it has layers) in the checkpoint's layout; undoes `to_parameter`."""
+        if self.part is not None:
+            raise ValueError(f"{self.name} holds several parameters; {self.parameter} alone does not make it")
         stored, _, held = self.layout.partition(" -> ")
         sizes = {axis: size for axis, size in axis_sizes(config).items() if axis in held.split()}
         return einops.rearrange(parameter, f"{held} -> {stored}", **sizes)
 
 
 def axis_sizes(config: ModelConfig) -> dict[str, int]:
-    """What the letters of a layout stand for: vocabulary, D, F, H, G and K."""
+    """What the letters of a layout stand for: vocabulary, D, F, H, G, K and learned positions."""
     return {
         "v": config.vocab_size,
         "d": config.embed_dim,
@@ -85,6 +101,7 @@ def axis_sizes(config: ModelConfig) -> dict[str, int]:
         "h": config.num_heads,
         "g": config.num_kv_heads,
         "k": config.head_dim,
+        "s": config.learned_positions,
     }
 
 

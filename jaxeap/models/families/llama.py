@@ -1,4 +1,4 @@
-"""Llama: no biases, every layer sees all positions."""
+"""Llama: every layer sees all positions, no biases unless the file says so."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jaxeap.models.families.llama_like import ROTARY_BUFFERS, read_shape, tensor
 
 def read_config(reader: ConfigReader) -> ModelConfig:
     """Reads a `LlamaConfig`."""
-    reader.expect("attention_bias", False)
-    reader.expect("mlp_bias", False)
+    bias = bool(reader.get("attention_bias", False))
+    mlp_bias = bool(reader.get("mlp_bias", False))
     layers = reader.require("num_hidden_layers")
-    return read_shape(reader, windows=(None,) * layers, qkv_bias=False)
+    return read_shape(reader, windows=(None,) * layers, qkv_bias=bias, output_bias=bias, mlp_bias=mlp_bias)
 
 
 LLAMA = Family("llama", read_config, tensor_rules, ignored_tensors=ROTARY_BUFFERS)

@@ -79,6 +79,12 @@ def tensor_rules(config: ModelConfig, norms: Mapping[str, str] = PRE_NORMS) -> I
         yield TensorRule("layers/query_bias", layer + "self_attn.q_proj.bias", "(h k) -> h k")
         yield TensorRule("layers/key_bias", layer + "self_attn.k_proj.bias", "(g k) -> g k")
         yield TensorRule("layers/value_bias", layer + "self_attn.v_proj.bias", "(g k) -> g k")
+    if config.output_bias:
+        yield TensorRule("layers/output_bias", layer + "self_attn.o_proj.bias", "d -> d")
+    if config.mlp_bias:
+        yield TensorRule("layers/gate_bias", layer + "mlp.gate_proj.bias", "f -> f")
+        yield TensorRule("layers/up_bias", layer + "mlp.up_proj.bias", "f -> f")
+        yield TensorRule("layers/down_bias", layer + "mlp.down_proj.bias", "d -> d")
     if config.query_key_norm is not None:
         whole = config.query_key_norm == "projection"
         yield TensorRule("layers/query_norm", layer + "self_attn.q_norm.weight", "(h k) -> h k" if whole else "k -> k")

@@ -1,4 +1,4 @@
-"""Qwen3: Qwen2 without biases, with a norm over each query and key head."""
+"""Qwen3: Qwen2 without biases unless the file says so, with a norm over each query and key head."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jaxeap.models.families.qwen2 import read_windows
 
 def read_config(reader: ConfigReader) -> ModelConfig:
     """Reads a `Qwen3Config`; heads are 128 wide where it does not say, as in transformers."""
-    reader.expect("attention_bias", False)
+    bias = bool(reader.get("attention_bias", False))
     windows = read_windows(reader, reader.require("num_hidden_layers"))
-    return read_shape(reader, windows=windows, qkv_bias=False, query_key_norm="head", head_dim=128)
+    return read_shape(reader, windows=windows, qkv_bias=bias, output_bias=bias, query_key_norm="head", head_dim=128)
 
 
 QWEN3 = Family("qwen3", read_config, tensor_rules, ignored_tensors=ROTARY_BUFFERS)

@@ -113,15 +113,15 @@ def test_not_an_object(tmp_path: Path):
 
 
 def test_unknown_family_lists_the_known_ones(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"model_type='gpt_oss' is not supported.*llama, mistral, olmo2, qwen2"):
+    with pytest.raises(
+        ValueError, match=r"model_type='gpt_oss' is not supported.*gpt2, gpt_neox, llama, mistral, olmo2, qwen2"
+    ):
         read(tmp_path, attributes_of("llama") | {"model_type": "gpt_oss"})
 
 
 @pytest.mark.parametrize(
     ("family", "changes", "message"),
     [
-        ("llama", {"attention_bias": True}, "attention_bias=True is not supported"),
-        ("llama", {"mlp_bias": True}, "mlp_bias=True is not supported"),
         ("llama", {"hidden_act": "gelu"}, "hidden_act='gelu' is not supported"),
         ("qwen2", {"use_mrope": True}, "use_mrope=True is not supported"),
         (
@@ -255,12 +255,16 @@ def test_gemma3_turns_sliding_layers_by_a_base_of_their_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("family", "changes", "message"),
     [
-        ("qwen3", {"attention_bias": True}, "attention_bias=True is not supported"),
         ("olmo2", {"attention_bias": True}, "attention_bias=True is not supported"),
         ("gemma2", {"hidden_activation": "gelu"}, "hidden_activation='gelu' is not supported"),
         ("gemma2", {"hidden_act": "silu"}, "hidden_act='silu' is not supported"),
         ("gemma2", {"use_bidirectional_attention": True}, "use_bidirectional_attention=True"),
         ("gemma2", {"sliding_window": None}, "sliding_window=None is not supported"),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
+        ("gpt2", {"activation_function": "relu"}, "activation_function='relu'"),
+        ("gpt2", {"n_head": 3}, "n_embd=20 is not supported.*n_head=3"),
+        ("gpt_neox", {"rope_parameters": {"rope_theta": 7.0}}, r"rotary_emb_base=500\.0.*says 7\.0"),
+        ("gpt_neox", {"num_attention_heads": 3}, "hidden_size=20 is not supported"),
         ("gemma3_text", {"rope_parameters": {"rope_theta": 1.0}}, "full_attention and sliding_attention"),
     ],
 )
