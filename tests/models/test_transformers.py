@@ -128,6 +128,21 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "olmo2": ("Olmo2", {"num_attention_heads": 6, "num_key_value_heads": 2}),
     "llama, all biases": ("Llama", {"num_attention_heads": 4, "attention_bias": True, "mlp_bias": True}),
+    "phi3, grouped heads, a window": (
+        "Phi3",
+        {"num_attention_heads": 6, "num_key_value_heads": 2, "sliding_window": 4, "tie_word_embeddings": True},
+    ),
+    "phi3, half of the channels rotate": (
+        "Phi3",
+        {
+            "num_attention_heads": 3,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 700.0, "partial_rotary_factor": 0.5},
+        },
+    ),
+    "smollm3, layers without RoPE": (
+        "SmolLM3",
+        {"num_attention_heads": 4, "num_key_value_heads": 2, "no_rope_layers": [1, 0, 1]},
+    ),
     "gpt2": ("GPT2", {"n_head": 4, "n_positions": 16}),
     "gpt_neox, parallel blocks": ("GPTNeoX", {"num_attention_heads": 3}),
     "gpt_neox, blocks in sequence, all channels rotate": (
@@ -145,6 +160,7 @@ WINDOWS = {
     "qwen2, layer_types decide": (2, None, 2),
     "qwen3, head_dim not D/H, upper layers slide": (None, 3, 3),
     "gemma2": (4, None, 4),
+    "phi3, grouped heads, a window": (4, 4, 4),
     "gemma3, bases of its own for each kind of layer": (4, None, 4),
 }
 
@@ -168,6 +184,8 @@ class Pair:
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     family, attributes = CASES[request.param]
     shared = {**SHAPE, **ROPE}
+    if family in ("Phi3", "SmolLM3"):
+        shared["pad_token_id"] = 0  # by default beyond this vocabulary
     if family == "GPT2":
         shared = {"vocab_size": SHAPE["vocab_size"], "n_embd": 24, "n_layer": 3}
     if family == "GPTNeoX":

@@ -32,6 +32,8 @@ SPECIFIC: Mapping[str, Mapping[str, Any]] = {
     "llama": {"attention_bias": False, "mlp_bias": False},
     "mistral": {"sliding_window": 3},
     "olmo2": {"attention_bias": False},
+    "phi3": {"resid_pdrop": 0.0, "original_max_position_embeddings": 16, "partial_rotary_factor": 0.5},
+    "smollm3": {"no_rope_layers": [1, 0, 1]},
     "qwen3": {"attention_bias": False},
     "qwen2": {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2, "tie_word_embeddings": True},
 }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.family import ConfigReader, Family, TensorRule
-from jaxeap.models.families.rope_parameters import read_scaling
-from jaxeap.models.rope import RopeConfig
+from jaxeap.models.families.rope_parameters import read_rope
 
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh"}
 IGNORED = frozenset({"classifier_dropout", "hidden_dropout", "is_decoder"})
@@ -19,22 +17,6 @@ BUFFERS = frozenset(
         "gpt_neox.layers.{layer}.attention.rotary_emb.inv_freq",
     }
 )
-
-
-def read_rope(reader: ConfigReader) -> RopeConfig:
-    """Rotary embedding, under names of this family's own before transformers 5."""
-    parameters = dict(reader.get("rope_parameters", {}))
-    read = {}
-    for ours, named, older, default in (
-        ("theta", "rope_theta", "rotary_emb_base", 10_000.0),
-        ("fraction", "partial_rotary_factor", "rotary_pct", 0.25),
-    ):
-        value, earlier = parameters.pop(named, None), reader.get(older)
-        if value is not None and earlier is not None and value != earlier:
-            raise reader.unsupported(older, earlier, f"rope_parameters says {value!r}")
-        read[ours] = float(next(number for number in (value, earlier, default) if number is not None))
-    scaling = read_scaling(reader, parameters or reader.get("rope_scaling", {}))
-    return dataclasses.replace(RopeConfig(**read), scaling=scaling)
 
 
 def read_config(reader: ConfigReader) -> ModelConfig:
@@ -56,7 +38,7 @@ def read_config(reader: ConfigReader) -> ModelConfig:
         mlp_dim=reader.require("intermediate_size"),
         activation=ACTIVATIONS[activation],
         norm_epsilon=reader.get("layer_norm_eps", 1e-5),
-        rope=read_rope(reader),
+        rope=read_rope(reader, theta_name="rotary_emb_base", fraction_name="rotary_pct", default_fraction=0.25),
         windows=(None,) * layers,
         qkv_bias=bias,
         tied_embeddings=bool(reader.get("tie_word_embeddings", False)),

@@ -40,23 +40,39 @@ SCALINGS: Mapping[str, type[LinearScaling | Llama3Scaling | YarnScaling]] = {
 }
 
 
-def read_rope(reader: ConfigReader, default_theta: float = 10_000.0) -> RopeConfig:
-    """Rotary embedding from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
+def read_rope(
+    reader: ConfigReader,
+    default_theta: float = 10_000.0,
+    theta_name: str = "rope_theta",
+    fraction_name: str | None = None,
+    default_fraction: float = 1.0,
+) -> RopeConfig:
+    """Rotary embedding from `rope_parameters` (transformers 5), or from attributes of their own and `rope_scaling`.
+
+    Args:
+      reader: of the config.json.
+      default_theta: the base where the file does not say.
+      theta_name: attribute of the base before transformers 5.
+      fraction_name: likewise of the share of channels that rotate; None where the family rotates all.
+      default_fraction: that share where the file does not say.
 
     Raises:
       ValueError: the two contradict one another, or the kind of scaling or one of its attributes is unknown or missing.
     """
     parameters = dict(reader.get("rope_parameters", {}))
     scaling = dict(reader.get("rope_scaling", {}))
-    theta = reader.get("rope_theta")
-    in_parameters = parameters.pop("rope_theta", None)
-    if theta is not None and in_parameters is not None and theta != in_parameters:
-        raise reader.unsupported("rope_theta", theta, f"rope_parameters says {in_parameters!r}")
-    theta = theta if in_parameters is None else in_parameters
+
+    def either(named: str, older: str, default: float) -> float:
+        value, earlier = parameters.pop(named, None), reader.get(older)
+        if value is not None and earlier is not None and value != earlier:
+            raise reader.unsupported(older, earlier, f"rope_parameters says {value!r}")
+        return float(next(number for number in (value, earlier, default) if number is not None))
+
+    theta = either("rope_theta", theta_name, default_theta)
+    fraction = either("partial_rotary_factor", fraction_name, default_fraction) if fraction_name else 1.0
     if parameters and scaling and _named(parameters) != _named(scaling):
         raise reader.unsupported("rope_scaling", scaling, f"it contradicts rope_parameters={parameters!r}")
-    theta = default_theta if theta is None else float(theta)
-    return RopeConfig(theta, read_scaling(reader, parameters or scaling))
+    return RopeConfig(theta, read_scaling(reader, parameters or scaling), fraction)
 
 
 def read_scaling(reader: ConfigReader, attributes: Mapping[str, Any]) -> RopeScaling | None:
