@@ -53,7 +53,13 @@ CASES: dict[str, dict[str, Any]] = {
 LENGTHS, STARTS = (10, 7), (5, 3)
 
 
-@pytest.fixture(scope="module", params=CASES)
+QUICK = ("Gemma2", "GPT2", "GPTNeoX")
+"""What is special about the others is special about these too, or is behind the taps; the slow tests take all."""
+
+
+@pytest.fixture(
+    scope="module", params=[case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Decoder]:
     config = getattr(transformers, f"{request.param}Config")(
         **({"vocab_size": SHAPE["vocab_size"]} if request.param == "GPT2" else SHAPE), **CASES[request.param]

@@ -38,6 +38,8 @@ def test_it_can_be_a_static_argument():
         ({"num_kv_heads": 4}, r"num_heads \(6\) must be a multiple of num_kv_heads \(4\)"),
         ({"windows": (None,)}, "windows names 1 layers, the model has 2"),
         ({"windows": (None, 0)}, "windows must be at least 1"),
+        ({"layer_ropes": (None,)}, "layer_ropes names 1 layers, the model has 2"),
+        ({"output_bias": True, "post_norms": True}, "output_bias and post_norms exclude one another"),
         ({"head_dim": 5}, "head_dim must be even"),
     ],
 )

@@ -14,7 +14,7 @@ from jaxeap.models import key_map
 from jaxeap.models.families import FAMILIES, TensorRule, read_model_config
 from jaxeap.models.key_map import account, read_parameter
 from jaxeap.models.parameters import parameter_specs
-from jaxeap.models.safetensors_folder import list_tensors
+from jaxeap.models.safetensors_folder import StoredTensor, list_tensors
 from tests.models.conftest import TinyModel
 from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
 
@@ -95,6 +95,27 @@ def test_a_key_map_that_knows_other_parameters_is_found(tmp_path: Path, monkeypa
     shorter = dataclasses.replace(llama, tensors=lambda config: list(llama.tensors(config))[:-1])
     monkeypatch.setattr(key_map, "FAMILIES", MappingProxyType({"llama": shorter}))
     with pytest.raises(ValueError, match=r"key map and the decoder differ in .*unembedding"):
+        account(config, stored, "checkpoint")
+
+
+def test_a_fused_tensor_must_be_cut_without_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    attributes = attributes_of("gpt2")
+    (tmp_path / "config.json").write_text(json.dumps(attributes))
+    config, gpt2 = read_model_config(tmp_path), FAMILIES["gpt2"]
+    stored = {
+        name: StoredTensor(name, tmp_path / "model.safetensors", rule.tensor_shape(config), "F32")
+        for rule in gpt2.tensors(config)
+        for name in rule.tensor_names(config)
+    }
+    account(config, stored, "checkpoint")
+
+    def overlapping(config):
+        for rule in gpt2.tensors(config):
+            yield dataclasses.replace(rule, part=(0, 1, 3)) if rule.parameter == "layers/value" else rule
+
+    families = MappingProxyType({"gpt2": dataclasses.replace(gpt2, tensors=overlapping)})
+    monkeypatch.setattr(key_map, "FAMILIES", families)
+    with pytest.raises(ValueError, match=r"does not cut transformer\.h\.\{layer\}\.attn\.c_attn\.weight into parts"):
         account(config, stored, "checkpoint")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxeap.models.rope import RopeConfig, inverse_frequencies, rotate, rotations
+from jaxeap.models.rope_scaling import LinearScaling, Llama3Scaling, YarnScaling
 
 POSITIONS = np.array([[0, 1, 2, 3], [0, 1000, 4095, 131071]], np.int32)
 
@@ -38,6 +39,44 @@ def test_products_depend_on_distance_alone():
 
 def test_frequencies_by_hand():
     np.testing.assert_allclose(inverse_frequencies(RopeConfig(10_000.0), 4), [1, 0.01], rtol=1e-7)
+
+
+def test_linear_scaling_divides_positions():
+    stretched = RopeConfig(500.0, LinearScaling(4.0))
+    np.testing.assert_allclose(
+        inverse_frequencies(stretched, 8) * 4, inverse_frequencies(RopeConfig(500.0), 8), rtol=1e-6
+    )
+
+
+def test_llama3_scaling_by_hand():
+    # Frequencies 1, 0.1, 0.01, 0.001 turn 16, 1.6, 0.16 and 0.016 times over 100 positions.
+    found = inverse_frequencies(RopeConfig(10_000.0, Llama3Scaling(8.0, 1.0, 4.0, 100)), 8)
+    kept = (100 * 0.1 / (2 * np.pi) - 1) / 3
+    np.testing.assert_allclose(found, [1, 0.1 * (kept + (1 - kept) / 8), 0.01 / 8, 0.001 / 8], rtol=1e-6)
+
+
+def test_yarn_scaling_by_hand():
+    scaling = YarnScaling(4.0, 1000)
+    first = 8 * np.log(1000 / (32 * 2 * np.pi)) / (2 * np.log(10_000))
+    last = 8 * np.log(1000 / (2 * np.pi)) / (2 * np.log(10_000))
+    low, high = max(np.floor(first), 0), min(np.ceil(last), 7)
+    ramp = np.clip((np.arange(4) - low) / (high - low), 0, 1)
+    plain = np.array([1, 0.1, 0.01, 0.001])
+    found = inverse_frequencies(RopeConfig(10_000.0, scaling), 8)
+    np.testing.assert_allclose(found, ramp * plain / 4 + (1 - ramp) * plain, rtol=1e-6)
+    assert scaling.magnitude == pytest.approx(0.1 * np.log(4) + 1)
+
+
+def test_channels_beyond_the_fraction_stay():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 8)).astype(np.float32)
+    half = rotate(x, *rotations(RopeConfig(500.0, fraction=0.5), 8, POSITIONS))
+    np.testing.assert_array_equal(half[..., 4:], x[..., 4:])
+    np.testing.assert_array_equal(half[..., :4], rotate(x[..., :4], *rotations(RopeConfig(500.0), 4, POSITIONS)))
+
+
+def test_no_rope_turns_nothing():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 8)).astype(np.float32)
+    np.testing.assert_array_equal(rotate(x, *rotations(None, 8, POSITIONS)), x)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -69,7 +69,14 @@ def read_rope(
         return float(next(number for number in (value, earlier, default) if number is not None))
 
     theta = either("rope_theta", theta_name, default_theta)
-    fraction = either("partial_rotary_factor", fraction_name, default_fraction) if fraction_name else 1.0
+    if fraction_name is not None:
+        fraction = either("partial_rotary_factor", fraction_name, default_fraction)
+    else:
+        fraction = 1.0
+        if (
+            parameters.get("partial_rotary_factor") == 1
+        ):  # transformers 5 writes it for families that have no such thing
+            del parameters["partial_rotary_factor"]
     if parameters and scaling and _named(parameters) != _named(scaling):
         raise reader.unsupported("rope_scaling", scaling, f"it contradicts rope_parameters={parameters!r}")
     return RopeConfig(theta, read_scaling(reader, parameters or scaling), fraction)

@@ -52,6 +52,29 @@ def test_heads_are_the_slow_axis_of_a_projection():
             np.testing.assert_array_equal(parameter[:, head, channel], tensor[4 * head + channel])
 
 
+def test_parameters_are_cut_out_of_a_fused_tensor():
+    # 6 query heads and 2 key/value heads of width 4: three parts of the queries, then keys, then values.
+    tensor = np.arange(40 * 20, dtype=np.float32).reshape(40, 20)
+    layout = "(p g k) d -> d (p g) k"
+    rules = [
+        TensorRule(name, "qkv", layout, part)
+        for name, part in zip("qkv", [(0, 3, 5), (3, 4, 5), (4, 5, 5)], strict=True)
+    ]
+    query, key, value = (rule.to_parameter(tensor, CONFIG) for rule in rules)
+    assert [rule.tensor_shape(CONFIG) for rule in rules] == [(40, 20)] * 3
+    np.testing.assert_array_equal(query, tensor[:24].reshape(6, 4, 20).transpose(2, 0, 1))
+    np.testing.assert_array_equal(key, tensor[24:32].reshape(2, 4, 20).transpose(2, 0, 1))
+    np.testing.assert_array_equal(value, tensor[32:].reshape(2, 4, 20).transpose(2, 0, 1))
+    with pytest.raises(ValueError, match="qkv holds several parameters"):
+        rules[0].to_tensor(query, CONFIG)
+
+
+def test_parameters_fused_head_by_head():
+    tensor = np.arange(6 * 3 * 4, dtype=np.float32)
+    found = TensorRule("key_bias", "qkv", "(h p k) -> h (p k)", (1, 2, 3)).to_parameter(tensor, CONFIG)
+    np.testing.assert_array_equal(found, tensor.reshape(6, 3, 4)[:, 1])
+
+
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_rules_cover_the_parameters_with_their_shapes(family: str, tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps(attributes_of(family)))
