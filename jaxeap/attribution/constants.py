@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxeap.attribution.graph import EdgeGraph
-from jaxeap.models.decoder import position_embedding, positions_of
+from jaxeap.models.decoder import positions_of
 from jaxeap.models.parameters import Weights
 
 
@@ -24,7 +24,7 @@ def constant_outputs(weights: Weights, graph: EdgeGraph, mask: jax.Array) -> jax
     outputs = [jnp.zeros((*mask.shape, 0, weights["embedding"].shape[1]), jnp.float32)]
     for kind, layer in graph.constant_nodes:
         if kind == "positions":
-            constant = position_embedding(weights, positions_of(mask))
+            constant = jnp.take(weights["positions"], positions_of(mask), axis=0)
         else:
             constant = jnp.broadcast_to(weights["layers"]["output_bias"][layer], (*mask.shape, outputs[0].shape[-1]))
         outputs.append(constant.astype(jnp.float32)[:, :, None])

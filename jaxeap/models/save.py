@@ -71,6 +71,7 @@ def hugging_face_config(config: ModelConfig) -> dict[str, Any]:
     if config.family not in _ATTRIBUTES:
         known = ", ".join(sorted(_ATTRIBUTES))
         raise ValueError(f"cannot write a config.json of family {config.family!r}; known families: {known}")
+    assert config.rope is not None, "these families rotate"
     return {
         "model_type": config.family,
         "dtype": "float32",

@@ -84,7 +84,9 @@ def information_flow(
             f"method 'information_flow' replaces nothing, so ablation {settings.ablation!r} has no meaning for it; "
             "leave ablation at 'zero'"
         )
-    final, captures = run_layers(weights, config, embed(weights, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask))
+    final, captures = run_layers(
+        weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
+    )
     loss = counted_loss(weights, config, final, batch)
     of_positions = real_position_weights if options.positions == "real" else predicting_position_weights
     return shares_of_sources(weights, settings, config, captures, of_positions(batch)), loss
