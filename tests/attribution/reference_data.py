@@ -29,6 +29,7 @@ REFERENCE_MODELS = (
 REFERENCE_SAMPLE = [
     name if name in ("mistral_swa_3l", "qwen2_tied_2l") else pytest.param(name, marks=pytest.mark.slow)
     for name in REFERENCE_MODELS
+    if name != "gemma2_2l"  # whose reference heads are taken before the norm that follows them
 ]
 """All of them for methods of many passes, whose compilation takes long: two always, the others with the slow tests."""
 

@@ -58,7 +58,7 @@ def floor_bytes(length: int) -> int:
             final, _ = run_layers(weights, CONFIG, embedding, batch.mask)
             return jnp.sum(counted_loss(weights, CONFIG, final, batch))
 
-        return jax.grad(summed)(embed(weights, batch.tokens))
+        return jax.grad(summed)(embed(weights, CONFIG, batch.tokens))
 
     batch = jax.tree.map(jnp.asarray, batch_of(length))
     return jax.jit(gradient).lower(abstract_weights(CONFIG), batch).compile().memory_analysis().temp_size_in_bytes

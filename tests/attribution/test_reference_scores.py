@@ -11,6 +11,8 @@ from tests.attribution.numpy_graph import NumpyGraph
 from tests.attribution.reference_data import FAMILIES, REFERENCE_MODELS, ReferenceModel, load_reference
 
 SHARE = 2e-5
+LOSS = 2 * 2.0**-20
+"""Two units in the last place of a float32 logit between 8 and 16, as the larger ones of these models are."""
 
 
 def test_no_reference_model_is_left_out(reference_dir: Path):
@@ -21,7 +23,7 @@ def test_no_reference_model_is_left_out(reference_dir: Path):
 def test_block_level_scores_and_loss(reference: ReferenceModel):
     result = jaxeap.attribute(reference.model, reference.batch, level="block", ablation="zero")
     assert_scores_close(result.scores, reference.layer_array("scores_f64"), SHARE)
-    np.testing.assert_allclose(result.loss, reference.layer_array("loss_f64"), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result.loss, reference.layer_array("loss_f64"), rtol=0, atol=LOSS)
     np.testing.assert_array_equal(result.graph.mask, reference.layer_array("real_edge_mask"))
 
 
@@ -31,7 +33,7 @@ def test_head_level_scores(reference: ReferenceModel, ablation: str, array: str)
         pytest.skip("the reference code takes heads before the norm that follows them, where they do not add up")
     result = jaxeap.attribute(reference.model, reference.batch, level="head", ablation=ablation)
     assert_scores_close(result.scores, reference.head_array(array), SHARE)
-    np.testing.assert_allclose(result.loss, reference.layer_array("loss_f64"), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result.loss, reference.layer_array("loss_f64"), rtol=0, atol=LOSS)
 
 
 def test_the_graph_has_the_reference_nodes_in_the_reference_order(reference: ReferenceModel):
