@@ -82,6 +82,9 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
             "query_norm": ParameterSpec((heads, head), ("heads", "head"), neutral),
             "key_norm": ParameterSpec((kv_heads, head), ("kv_heads", "head"), neutral),
         }
+    # The draw of a random weight depends on its place in the table, so the common ones keep theirs.
+    first = ("attention_norm", "query", "key", "value", "output", "mlp_norm", "gate", "up", "down")
+    layer = {name: layer[name] for name in first if name in layer} | layer
     specs = {"embedding": ParameterSpec((vocab, embed), ("vocab", "embed"), fan_in=embed)}
     specs |= {
         f"layers/{name}": dataclasses.replace(spec, shape=(config.num_layers, *spec.shape), axes=("layers", *spec.axes))
