@@ -70,7 +70,7 @@ def read_block(rule: TensorRule, config: ModelConfig, stored: StoredTensor, inde
 
 def fused_part(rule: TensorRule) -> tuple[int, int, int] | None:
     """(start, stop, of) along the layout's axis p, where several parameters lie in one tensor; None where one does."""
-    return getattr(rule, "part", None)
+    return rule.part
 
 
 def put_fused(rule: TensorRule, config: ModelConfig, parameter: np.ndarray, tensor: np.ndarray) -> None:
