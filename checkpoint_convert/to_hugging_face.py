@@ -19,7 +19,7 @@ from jaxeap.models.families import FAMILIES, TensorRule, read_model_config
 from jaxeap.models.manifest import MANIFEST, ManifestEntry, parameter_folder, read_manifest
 from jaxeap.models.parameters import parameter_specs
 from jaxeap.models.safetensors_writer import SHARD_BYTES, TensorToWrite, write_checkpoint_files
-from jaxeap.models.tensor_blocks import block_indices, block_shape, fused_part, put_fused, to_rows
+from jaxeap.models.tensor_blocks import block_indices, block_shape, put_fused, to_rows
 
 UNFINISHED = "export.unfinished"
 """In an unfinished target, so that the next run knows that it may remove it."""
@@ -63,9 +63,9 @@ def to_hugging_face(source: str | Path, target: str | Path, shard_bytes: int = S
     copy_companions(source, partial)
     _state_dtype(partial / "config.json", {entry.dtype for entry in entries.values()})
     rules = list(FAMILIES[config.family].tensors(config))
-    plain = (rule for rule in rules if fused_part(rule) is None)
+    plain = (rule for rule in rules if rule.part is None)
     tensors = [tensor for rule in plain for tensor in _tensors(rule, config, source, entries[rule.parameter])]
-    for name in {rule.name: None for rule in rules if fused_part(rule) is not None}:
+    for name in {rule.name: None for rule in rules if rule.part is not None}:
         tensors += _fused_tensors([rule for rule in rules if rule.name == name], config, source, entries)
     with bytes_progress(target.name, sum(tensor.num_bytes for tensor in tensors)) as advance:
         told = [TensorToWrite(each.name, each.shape, each.dtype, _telling(each, advance)) for each in tensors]

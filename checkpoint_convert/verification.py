@@ -12,7 +12,7 @@ from checkpoint_convert.progress import bytes_progress
 from jaxeap.models.key_map import read_parameter
 from jaxeap.models.manifest import parameter_folder
 from jaxeap.models.safetensors_folder import read_slices
-from jaxeap.models.tensor_blocks import block_indices, fused_part, to_rows
+from jaxeap.models.tensor_blocks import block_indices, to_rows
 
 
 def verify(plan: Plan, folder: Path) -> None:
@@ -38,7 +38,7 @@ def verify(plan: Plan, folder: Path) -> None:
                 reached = place
                 tensor = plan.tensors[names[place]]
                 block = np.asarray(store[index].read().result())
-                if fused_part(parameter.rule) is not None:
+                if parameter.rule.part is not None:
                     again = read_parameter(parameter.rule, plan.config, plan.tensors, parameter.dtype, index)
                     if not np.array_equal(_bits(block), _bits(again)):
                         problems.append(f"{name} differs from its part of {tensor.name}")

@@ -49,7 +49,7 @@ def read_block(rule: TensorRule, config: ModelConfig, stored: StoredTensor, inde
     wanted: dict[str, slice] = {}
     for axis, part in zip(held_axes, index, strict=True):
         wanted |= {axis[0]: part} if len(axis) == 1 else {letter: slice(0, sizes.get(letter)) for letter in axis}
-    if (fused := fused_part(rule)) is not None:
+    if (fused := rule.part) is not None:
         sizes |= {"p": fused[2]}
         wanted["p"] = slice(fused[0], fused[1])
     rows: list[slice] = []
@@ -68,14 +68,9 @@ def read_block(rule: TensorRule, config: ModelConfig, stored: StoredTensor, inde
     return block[tuple(slice(None) if len(a) == 1 else part for a, part in zip(held_axes, index, strict=True))]
 
 
-def fused_part(rule: TensorRule) -> tuple[int, int, int] | None:
-    """(start, stop, of) along the layout's axis p, where several parameters lie in one tensor; None where one does."""
-    return rule.part
-
-
 def put_fused(rule: TensorRule, config: ModelConfig, parameter: np.ndarray, tensor: np.ndarray) -> None:
     """Writes one layer's parameter into its part of a whole stored tensor, in place."""
-    start, stop, of = fused_part(rule) or (0, 1, 1)
+    start, stop, of = rule.part or (0, 1, 1)
     stored_axes, _ = _axes(rule)
     order = [letter for axis in stored_axes for letter in axis]
     _, _, held_layout = rule.layout.partition(" -> ")
