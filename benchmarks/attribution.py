@@ -27,10 +27,10 @@ from benchmarks.workloads import NAMES, Shape
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("repeats", 9, "timed runs of each workload")
 flags.DEFINE_string("json", None, "where to write the figures")
+flags.DEFINE_list("shapes", ["1x128", "1x256", "8x128", "8x256"], "batch x length of each row")
 flags.DEFINE_bool("scaling", True, "also double layers, length and heads one at a time")
 flags.DEFINE_string("peer_python", None, "a Python that has transformer-lens; measures the peers' way beside ours")
 
-MAIN = (Shape(1, 128), Shape(1, 256), Shape(8, 128), Shape(8, 256))
 SCALING = (Shape(1, 128), Shape(1, 128, layers=16), Shape(1, 256), Shape(1, 128, heads=16))
 
 
@@ -101,14 +101,17 @@ def main(argv: list[str]) -> None:
     figures: dict[str, Any] = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, jax {jax.__version__}, {jax.default_backend()}",
-        "main": [measure_row(shape, FLAGS.repeats) for shape in MAIN],
+        "main": [],
     }
-    rich.print(table_of(f"{figures['machine']}, {figures['date']}", figures["main"]))
+    shapes = [Shape(*map(int, shape.split("x"))) for shape in FLAGS.shapes]
+    for shape in shapes:  # Shown row by row: a long benchmark that is stopped has still said something.
+        figures["main"].append(measure_row(shape, FLAGS.repeats))
+        rich.print(table_of(f"{figures['machine']}, {figures['date']}", figures["main"][-1:]))
     if FLAGS.scaling:
         figures["scaling"] = [measure_row(shape, FLAGS.repeats) for shape in SCALING]
         rich.print(table_of("doubling layers, length and heads one at a time", figures["scaling"]))
     if FLAGS.peer_python:
-        figures["peer"] = [measure_peer(FLAGS.peer_python, shape, min(3, FLAGS.repeats)) for shape in MAIN]
+        figures["peer"] = [measure_peer(FLAGS.peer_python, shape, min(3, FLAGS.repeats)) for shape in shapes]
         rich.print(peer_table(figures["main"], figures["peer"]))
     if FLAGS.json:
         temporary = Path(FLAGS.json + ".tmp")

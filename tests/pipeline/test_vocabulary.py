@@ -8,7 +8,7 @@ import pytest
 import tokenizers
 import transformers
 
-from jaxeap.tasks.vocabulary import (
+from jaxeap.pipeline.vocabulary import (
     VocabularyFindings,
     check_vocabularies,
     compare_vocabularies,
