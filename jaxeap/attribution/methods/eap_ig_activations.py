@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.interventions import Deltas, ablated_sources, run_sources
+from jaxeap.attribution.interventions import Deltas, ablated_sources
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.methods.path import PathOptions, between, quadrature
 from jaxeap.attribution.settings import Settings
@@ -43,7 +43,8 @@ def eap_ig_activations(
     """
     embedding = embed(weights, config, jnp.asarray(batch.tokens))
     mask = jnp.asarray(batch.mask)
-    clean = run_sources(weights, config, jnp.asarray(batch.tokens), mask)
+    final, captures = run_layers(weights, config, embedding, mask)
+    clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     deltas = Deltas.of(clean, ablated, settings.ablation)
     graph = settings.graph(config)
@@ -71,5 +72,4 @@ def eap_ig_activations(
         jnp.tile(jnp.array(point_weights) / nodes, nodes),
     )
     scores, _ = jax.lax.scan(add_run, jnp.zeros((batch.size, *graph.mask.shape), jnp.float32), runs)
-    final, _ = run_layers(weights, config, embedding, mask)
     return scores, counted_loss(weights, config, final, batch)

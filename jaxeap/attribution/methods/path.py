@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.interventions import Deltas, ablated_sources, run_sources
+from jaxeap.attribution.interventions import Deltas, ablated_sources
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -74,7 +74,8 @@ def embedding_path_scores(
     """
     embedding = embed(weights, config, jnp.asarray(batch.tokens))
     mask = jnp.asarray(batch.mask)
-    clean = run_sources(weights, config, jnp.asarray(batch.tokens), mask)
+    final, captures = run_layers(weights, config, embedding, mask)
+    clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     deltas = Deltas.of(clean, ablated, settings.ablation)
     graph = settings.graph(config)
@@ -87,5 +88,4 @@ def embedding_path_scores(
 
     zeros = jnp.zeros((batch.size, *graph.mask.shape), jnp.float32)
     scores, _ = jax.lax.scan(add_point, zeros, (jnp.array(points), jnp.array(point_weights)))
-    final, _ = run_layers(weights, config, embedding, mask)
     return scores, counted_loss(weights, config, final, batch)
