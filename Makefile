@@ -8,6 +8,8 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 REQUIREMENTS := requirements.txt requirements/dev.txt
 WORKDIR ?= workdirs/tiny_grpo
+# A worker a core; a file's tests stay together, for they share compiled programs.
+PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadfile
 
 .PHONY: help env demo test test-slow pair clean
 .DELETE_ON_ERROR:
@@ -25,10 +27,10 @@ test: env  ## linter, formatter, type checker and tests
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(PARALLEL)
 
 test-slow: env  ## the tests that are too slow for every change
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest $(PARALLEL) -m slow
 
 pair: env  ## train the shipped pair of models again from nothing
 	$(RUN) -m jaxeap.rl.build_pair

@@ -36,6 +36,19 @@ def no_silent_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_memory_mappings() -> Iterator[None]:
+    """Lets go of compiled programs before they are too many.
+
+    Linux allows a process 65,530 memory mappings by default, every program that XLA compiles takes some, and LLVM
+    aborts the whole run at the first one refused. Clearing after each module would compile what modules share anew.
+    """
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def reference_dir() -> Path:
     """Outputs of Hugging Face transformers and of published attribution code on tiny random models."""
