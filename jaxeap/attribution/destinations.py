@@ -21,8 +21,8 @@ class Destinations:
     """Gradients of the loss at the taps, and the residual at which attention's norm is linearised.
 
     Attributes:
-      query: [L, B, T, H, K].
-      key, value: [L, B, T, G, K].
+      query: [L, B, T, H, K], or [L, B, T, D] behind the norm, as the trace's taps are.
+      key, value: [L, B, T, G, K], or [L, B, T, D] likewise.
       mlp: [L, B, T, D].
       final: [B, T, D].
       attention_input: [L, B, T, D].
@@ -56,10 +56,17 @@ class Destinations:
 
         Queries, keys and values are pulled back through their projection and through the norm that they share, each
         as a reader of its own; the others are taken at the residual already.
+
+        Raises:
+          ValueError: head level of a trace that was run for block level.
         """
+        if level == "head" and self.query.ndim == 4:
+            raise ValueError("the trace was run at block level and has no gradients of heads; run it at head level")
         layers = weights["layers"]
 
         def through_projection(gradient: jax.Array, projection: jax.Array) -> jax.Array:
+            if gradient.ndim == 4:
+                return gradient[:, :, None].astype(jnp.float32)
             pulled = jnp.einsum(
                 "lbthk,ldhk->lbhtd" if level == "head" else "lbthk,ldhk->lbtd",
                 gradient,

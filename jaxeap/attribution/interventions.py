@@ -82,6 +82,7 @@ def ablated_sources(
     return Sources(
         embedding=clean.embedding[other[:, None], positions],
         heads=clean.heads[:, other[:, None], positions],
+        attention=clean.attention[:, other[:, None], positions],
         mlp=clean.mlp[:, other[:, None], positions],
         output_bias=clean.output_bias,
     )
@@ -144,7 +145,10 @@ def source_sums(
         return jnp.sum(jnp.where(weight > 0, outputs.astype(jnp.float32), 0.0), axis=axes, keepdims=True)
 
     sources = run_sources(weights, config, tokens, mask)
-    sums = Sources(summed(sources.embedding), jax.vmap(summed)(sources.heads), jax.vmap(summed)(sources.mlp))
+    in_layers = jax.vmap(summed)
+    sums = Sources(
+        summed(sources.embedding), in_layers(sources.heads), in_layers(sources.attention), in_layers(sources.mlp)
+    )
     return sums, jnp.sum(real, axis=axes, keepdims=True)
 
 
@@ -152,8 +156,8 @@ def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
     """Mean output of each source from the sums of several batches, shorter ones padded at their end.
 
     Returns:
-      embedding [1, T', D], heads [L, 1, T', H, K], mlp [L, 1, T', D], float32; T' is 1 for a mean over all real
-      positions, else how many positions have a real token in some example.
+      embedding [1, T', D], heads [L, 1, T', H, K], attention and mlp [L, 1, T', D], float32; T' is 1 for a mean over
+      all real positions, else how many positions have a real token in some example.
 
     Raises:
       ValueError: a mean for each position of a reference set whose examples have but one.
@@ -170,7 +174,7 @@ def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
     covered = int(np.sum(np.asarray(count) > 0))
     if covered == 1 < longest:
         raise ValueError("the reference set's examples have one position each; take the mean over 'real_positions'")
-    axes = Sources(embedding=1, heads=2, mlp=2)  # type: ignore[arg-type]
+    axes = Sources(embedding=1, heads=2, attention=2, mlp=2)  # type: ignore[arg-type]
 
     def total_of(axis: int, *arrays: jax.Array) -> jax.Array:
         return jax.lax.slice_in_dim(
@@ -182,5 +186,6 @@ def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
     return Sources(
         embedding=total.embedding / count[:, :, None],
         heads=total.heads / count[None, :, :, None, None],
+        attention=total.attention / count[None, :, :, None],
         mlp=total.mlp / count[None, :, :, None],
     )

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.graph import Level
 from jaxeap.attribution.loss import counted_loss
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
@@ -40,6 +41,7 @@ def run_trace(
     embedding: jax.Array | None = None,
     overrides: LayerOverrides | None = None,
     propagation: Propagation = GRADIENT,
+    level: Level = "head",
 ) -> Trace:
     """Runs a batch forward and backward, without any gradient by a weight.
 
@@ -52,6 +54,8 @@ def run_trace(
       embedding: [B, T, D], run instead of the tokens' embedding (as on a path of integrated gradients).
       overrides: layers' outputs held at given values, or None.
       propagation: rules of the backward pass.
+      level: "head" taps each head's queries, keys and values, which serves both levels; "block" taps what they read,
+        which spares block level the pull-back through their projections.
     """
     size, length = batch.tokens.shape
     embedding = embed(weights, config, jnp.asarray(batch.tokens)) if embedding is None else embedding
@@ -62,7 +66,7 @@ def run_trace(
         loss = counted_loss(weights, config, final, batch, propagation)
         return jnp.sum(loss), (captures, loss)
 
-    zeros = Taps.zeros(config, size, length, embedding.dtype)
+    zeros = Taps.zeros(config, size, length, embedding.dtype, each_head=level == "head")
     gradients, (captures, loss) = jax.grad(summed_loss, has_aux=True)(zeros)
     chex.assert_trees_all_equal_shapes_and_dtypes(gradients, zeros)
     chex.assert_shape(loss, (size,))

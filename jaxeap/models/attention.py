@@ -36,9 +36,13 @@ def project(
       config: the decoder's shape.
       propagation: rules of the backward pass.
     """
+    tap = None if taps is None else getattr(taps, kind)
+    reader_tap = tap is not None and tap.ndim == 3
+    if reader_tap:
+        x = x + tap
     projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
-    if taps is not None:
-        projected = projected + getattr(taps, kind)
+    if tap is not None and not reader_tap:
+        projected = projected + tap
     if f"{kind}_bias" in layer:
         projected = projected + layer[f"{kind}_bias"][None, None]
     return norm(projected, layer, f"{kind}_norm", config, propagation)

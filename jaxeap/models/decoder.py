@@ -91,7 +91,8 @@ def block(
         if bias is not None and overrides.output_bias is not None:
             bias = jnp.where(overrides.attention, overrides.output_bias, bias)
     written = write(heads, layer, config)
-    middle = x + (written if bias is None else written + bias[None, None])
+    attention = written if bias is None else written + bias[None, None]
+    middle = x + attention
     mlp_input = x if config.parallel_blocks else middle
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
     mlp_input = mlp_input if taps is None else mlp_input + taps.mlp
@@ -99,7 +100,12 @@ def block(
     if overrides is not None:
         mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
     captures = LayerCaptures(
-        heads=heads, mlp=mlp, attention_input=x, mlp_input=mlp_input, output_bias=layer.get("output_bias")
+        heads=heads,
+        attention=attention,
+        mlp=mlp,
+        attention_input=x,
+        mlp_input=mlp_input,
+        output_bias=layer.get("output_bias"),
     )
     return middle + mlp, captures, kept
 

@@ -17,9 +17,10 @@ class LayerTaps:
     """Arrays added inside the layers. Stacked over layers as [L, ...]; inside the scan each layer sees its own.
 
     Attributes:
-      query: [L, B, T, H, K], added to the queries straight after projection (before bias, q/k-norm and RoPE).
-      key: [L, B, T, G, K], added to the keys likewise.
-      value: [L, B, T, G, K], added to the values likewise.
+      query: [L, B, T, H, K], added to the queries straight after projection (before bias, q/k-norm and RoPE); or
+        [L, B, T, D], added to the normalised residual that all query heads read.
+      key: [L, B, T, G, K] or [L, B, T, D], added to the keys, or to what they read, likewise.
+      value: [L, B, T, G, K] or [L, B, T, D], added to the values, or to what they read, likewise.
       mlp: [L, B, T, D], added to the residual that the feed-forward layer reads, before its norm.
     """
 
@@ -43,14 +44,18 @@ class Taps:
     final: jax.Array
 
     @classmethod
-    def zeros(cls, config: ModelConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Taps:
-        """Taps that change nothing, for [batch, length] tokens."""
+    def zeros(
+        cls, config: ModelConfig, batch: int, length: int, dtype: Any = jnp.float32, each_head: bool = True
+    ) -> Taps:
+        """Taps that change nothing, for [batch, length] tokens; at each head, or where all heads of a kind read."""
         layered = (config.num_layers, batch, length)
+        queries = (*layered, config.num_heads, config.head_dim) if each_head else (*layered, config.embed_dim)
+        keys = (*layered, config.num_kv_heads, config.head_dim) if each_head else (*layered, config.embed_dim)
         return cls(
             layers=LayerTaps(
-                query=jnp.zeros((*layered, config.num_heads, config.head_dim), dtype),
-                key=jnp.zeros((*layered, config.num_kv_heads, config.head_dim), dtype),
-                value=jnp.zeros((*layered, config.num_kv_heads, config.head_dim), dtype),
+                query=jnp.zeros(queries, dtype),
+                key=jnp.zeros(keys, dtype),
+                value=jnp.zeros(keys, dtype),
                 mlp=jnp.zeros((*layered, config.embed_dim), dtype),
             ),
             final=jnp.zeros((batch, length, config.embed_dim), dtype),
@@ -87,13 +92,16 @@ class LayerCaptures:
     Attributes:
       heads: [L, B, T, H, K], each head's output before the output projection (divided by the denominator of the norm
         after attention, if any: see `divide_by_post_norm`); source `a{l}.h{i}` is that projected.
-      mlp: [L, B, T, D], output of the source `m{l}` as it is added to the residual stream.
+      attention: [L, B, T, D], output of the source `a{l}` at block level as it is added to the residual stream: all
+        heads and the output bias.
+      mlp: [L, B, T, D], output of the source `m{l}` likewise.
       attention_input: [L, B, T, D], the residual that the queries, keys and values read, before the norm.
       mlp_input: [L, B, T, D], the residual that the feed-forward layer reads, before the norm.
       output_bias: [L, D], what attention adds beside its heads, or None where it has no such bias.
     """
 
     heads: jax.Array
+    attention: jax.Array
     mlp: jax.Array
     attention_input: jax.Array
     mlp_input: jax.Array

@@ -34,6 +34,7 @@ def rows_first(sources: Sources) -> list[np.ndarray]:
     return [
         np.asarray(sources.embedding),
         np.moveaxis(np.asarray(sources.heads), 0, 3),
+        np.moveaxis(np.asarray(sources.attention), 0, 2),
         np.moveaxis(np.asarray(sources.mlp), 0, 2),
     ]
 
@@ -121,7 +122,8 @@ def test_a_longer_reference_is_cut_to_the_batch(tiny: TinyModel, batch: Batch, c
     reference = mean_sources(tiny.model, batch, "each_position")
     cut = Batch.from_sequences(ragged_sequences(tiny.model.config.vocab_size)[1:2], COUNTED[1:2])
     length = cut.tokens.shape[1]
-    outputs = Sources(clean.embedding[1:2, :length], clean.heads[:, 1:2, :length], clean.mlp[:, 1:2, :length])
+    in_layers = (outputs[:, 1:2, :length] for outputs in (clean.heads, clean.attention, clean.mlp))
+    outputs = Sources(clean.embedding[1:2, :length], *in_layers)
     for whole, mean in zip(
         rows_first(ablated(tiny, cut, outputs, "mean", reference)), rows_first(reference), strict=True
     ):

@@ -40,7 +40,7 @@ def eap(
     Returns:
       Scores [B, S, J] float32 and losses [B] float32.
     """
-    trace = run_trace(weights, config, batch)
+    trace = run_trace(weights, config, batch, level=settings.level)
     clean = Sources.of(trace.captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     deltas = Deltas.of(clean, ablated, settings.ablation)

@@ -62,7 +62,7 @@ def eap_ig_activations(
             output_bias=held.output_bias if settings.level == "block" else None,
         )
         at_embedding = jnp.where(node == 0, held.embedding, embedding)
-        trace = run_trace(weights, config, batch, embedding=at_embedding, overrides=overrides)
+        trace = run_trace(weights, config, batch, embedding=at_embedding, overrides=overrides, level=settings.level)
         return scores + weight * contract(weights, config, graph, deltas, Destinations.of(trace), settings.chunk), None
 
     points, point_weights = quadrature(options.steps, options.rule)

@@ -155,14 +155,14 @@ def _difference(ablated: jax.Array, clean: jax.Array) -> jax.Array:
 
 def _source_delta(weights: Weights, config: ModelConfig, deltas: Sources, edge: EdgeNodes, level: Level) -> jax.Array:
     """delta_s of one edge's source as it stands in the residual stream, [B, T, D]."""
-    heads = deltas.heads[edge.source_layer]
-    if level == "head":
+    if level == "block":
+        attention = deltas.attention[edge.source_layer]
+    else:
+        heads = deltas.heads[edge.source_layer]
         chosen = jax.nn.one_hot(edge.source_head, heads.shape[2], dtype=heads.dtype)
-        heads = heads * chosen[None, None, :, None]
-    layer = jax.tree.map(lambda stacked: stacked[edge.source_layer], weights["layers"])
-    attention = jnp.einsum("bthk,hkd->btd", heads, output_projection(layer, config).astype(jnp.float32))
-    if level == "block" and deltas.output_bias is not None:
-        attention = attention + deltas.output_bias[edge.source_layer][None, None]
+        layer = jax.tree.map(lambda stacked: stacked[edge.source_layer], weights["layers"])
+        projection = output_projection(layer, config).astype(jnp.float32)
+        attention = jnp.einsum("bthk,hkd->btd", heads * chosen[None, None, :, None], projection)
     kinds = (deltas.embedding, attention, deltas.mlp[edge.source_layer])
     return jax.lax.select_n(edge.source_kind, *kinds).astype(weights["embedding"].dtype)
 

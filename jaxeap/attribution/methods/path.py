@@ -83,7 +83,7 @@ def embedding_path_scores(
     def add_point(scores: jax.Array, point: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         share, weight = point
         along = between(ablated.embedding, embedding, share)
-        trace = run_trace(weights, config, batch, embedding=along)
+        trace = run_trace(weights, config, batch, embedding=along, level=settings.level)
         return scores + weight * contract(weights, config, graph, deltas, Destinations.of(trace), settings.chunk), None
 
     zeros = jnp.zeros((batch.size, *graph.mask.shape), jnp.float32)

@@ -52,7 +52,7 @@ def relp(
       Scores [B, S, J] float32 and losses [B] float32.
     """
     propagation = Propagation(**dataclasses.asdict(options))
-    trace = run_trace(weights, config, batch, propagation=propagation)
+    trace = run_trace(weights, config, batch, propagation=propagation, level=settings.level)
     clean = Sources.of(trace.captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     deltas, destinations = Deltas.of(clean, ablated, settings.ablation), Destinations.of(trace)
