@@ -83,7 +83,7 @@ def workloads(shape: Shape) -> Mapping[str, Workload]:
 
     def method(name: str, level: Level, **options: Any) -> Workload:
         function, options_class = METHODS[name]
-        chunk = automatic_chunk(EdgeGraph.for_config(config, level), config, shape.batch, shape.length)
+        chunk = automatic_chunk(EdgeGraph.for_config(config, level), config, shape.length)
         settings = Settings(level, "zero", chunk)
         return lambda weights, batch: function(weights, config, batch, None, settings, options_class(**options))
 

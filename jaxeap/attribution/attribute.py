@@ -94,7 +94,7 @@ def attribute(
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be at least 1 position, got {chunk}")
     if chunk is None:
-        chunk = automatic_chunk(graph, model.config, batch.size, length, chunk_bytes)
+        chunk = automatic_chunk(graph, model.config, length, chunk_bytes)
     settings = Settings(level, ablation, min(chunk, length), seed)
     scores, loss = function(model.weights, model.config, batch, reference, settings, options_class(**options))
     return AttributionResult(scores, loss, graph, method, ablation, seed)

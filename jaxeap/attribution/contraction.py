@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from typing import get_args
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxeap.attribution.destinations import Destinations
-from jaxeap.attribution.graph import EdgeGraph
+from jaxeap.attribution.graph import DestinationKind, EdgeGraph, SourceKind
 from jaxeap.attribution.interventions import Deltas
+from jaxeap.attribution.node_order import kind_by_kind, layer_groups, nodes_of_kind
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
@@ -19,15 +21,16 @@ from jaxeap.models.propagation import GRADIENT, Propagation
 CHUNK_BYTES = 16 * 2**20
 """Default budget for both sides of one chunk: large enough for full-speed matrix products, small beside the trace."""
 
-LAYER_GROUPS = 4
-"""Into how many groups of layers the matrix is cut so that the half that is no edge is mostly left out."""
 
+def automatic_chunk(graph: EdgeGraph, config: ModelConfig, length: int, budget: int = CHUNK_BYTES) -> int:
+    """Positions a chunk, at least one: as many as `budget` bytes hold of both sides in float32, in even chunks.
 
-def automatic_chunk(graph: EdgeGraph, config: ModelConfig, batch: int, length: int, budget: int = CHUNK_BYTES) -> int:
-    """Positions a chunk, at least one: as many as `budget` bytes hold of both sides in float32, in even chunks."""
-    position = 4 * batch * (len(graph.sources) + len(graph.destinations)) * config.embed_dim
+    A number that divides the length is taken if one is at least half as large: the last chunk then overlaps none.
+    """
+    position = 4 * (len(graph.sources) + len(graph.destinations)) * config.embed_dim
     largest = max(1, min(length, budget // position))
-    return math.ceil(length / math.ceil(length / largest))
+    even = math.ceil(length / math.ceil(length / largest))
+    return next((chunk for chunk in range(largest, largest // 2, -1) if length % chunk == 0), even)
 
 
 def edge_dot(delta: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -35,26 +38,8 @@ def edge_dot(delta: jax.Array, gradient: jax.Array) -> jax.Array:
     return jnp.vdot(delta, gradient, precision=jax.lax.Precision.HIGHEST)
 
 
-edge_dots = jax.vmap(jax.vmap(jax.vmap(edge_dot, in_axes=(None, 0)), in_axes=(0, None)))
-"""[B, S, T, D] and [B, J, T, D] -> [B, S, J]. XLA makes one batched matrix product of it."""
-
-
-def layer_group_bounds(graph: EdgeGraph, groups: int = LAYER_GROUPS) -> list[tuple[int, int, int]]:
-    """(sources up to, first destination, end of destinations) for each group of layers.
-
-    Destinations of a group read no source that is written after the group's last layer, so the product with the
-    sources beyond is left out: with n groups (n + 1) / 2n of the whole matrix is computed.
-    """
-    num_layers = graph.destination_nodes[-1].layer
-    edges = sorted({round(num_layers * group / groups) for group in range(groups + 1)})
-    bounds = []
-    for first, last in itertools.pairwise(edges):
-        last_of_all = last == num_layers
-        begin = next(j for j, node in enumerate(graph.destination_nodes) if node.layer == first)
-        end = next(j for j, node in enumerate(graph.destination_nodes) if node.layer == last) + last_of_all
-        upto = next((s for s, node in enumerate(graph.source_nodes) if node.layer == last), len(graph.sources))
-        bounds.append((upto, begin, end))
-    return bounds
+edge_dots = jax.vmap(jax.vmap(edge_dot, in_axes=(None, 0)), in_axes=(0, None))
+"""[S, T, D] and [J, T, D] -> [S, J]. XLA makes one matrix product of it."""
 
 
 def contract(
@@ -68,7 +53,8 @@ def contract(
 ) -> jax.Array:
     """Scores of all edges: score[b, s, j] = sum over t, d of delta_s[b, t, d] * g_j[b, t, d].
 
-    Both sides are expanded for `chunk` positions at a time, so memory beyond the compact arrays does not grow with T.
+    Both sides are expanded for `chunk` positions of one example at a time, so memory beyond the compact arrays grows
+    neither with T nor with B, and every array is laid out as the matrix products read it.
 
     Args:
       weights: the decoder's weights.
@@ -83,23 +69,50 @@ def contract(
       [B, S, J] float32, zero where there is no edge.
     """
     batch, length, _ = deltas.clean.embedding.shape
-    bounds = layer_group_bounds(graph)
+    groups = layer_groups(graph)
 
-    def add_chunk(scores: tuple[jax.Array, ...], start: jax.Array) -> tuple[tuple[jax.Array, ...], None]:
-        # The last chunk may reach back into the one before: positions counted there are blanked here.
-        begin = jnp.minimum(start, length - chunk)
-        fresh = begin + jnp.arange(chunk, dtype=jnp.int32) >= start
-        left = deltas.at(begin, chunk).expand(weights, config, graph.level)
-        right = destinations.at(begin, chunk).expand(weights, config, graph.level, propagation)
-        if length % chunk:
-            left = jnp.where(fresh[None, None, :, None], left, 0.0)
-        parts = [edge_dots(left[:, :upto], right[:, first:last]) for upto, first, last in bounds]
-        return tuple(score + part for score, part in zip(scores, parts, strict=True)), None
+    def score_example(index: jax.Array) -> jax.Array:
+        own_deltas, own_destinations = deltas.example(index), destinations.example(index)
 
-    zeros = tuple(jnp.zeros((batch, upto, last - first), jnp.float32) for upto, first, last in bounds)
-    starts = jnp.arange(0, length, chunk, dtype=jnp.int32)
-    parts, _ = jax.lax.scan(add_chunk, zeros, starts)
-    columns = [jnp.pad(part, ((0, 0), (0, len(graph.sources) - part.shape[1]), (0, 0))) for part in parts]
-    scores = jnp.where(graph.mask[None], jnp.concatenate(columns, axis=2), 0.0)
+        def add_chunk(scores: list[jax.Array], start: jax.Array) -> tuple[list[jax.Array], None]:
+            # The last chunk may reach back into the one before: positions counted there are blanked here.
+            begin = jnp.minimum(start, length - chunk)
+            fresh = begin + jnp.arange(chunk, dtype=jnp.int32) >= start
+            left = own_deltas.at(begin, chunk).by_kind(weights, config, graph.level)
+            right = own_destinations.at(begin, chunk).by_kind(weights, config, graph.level, propagation)
+            if length % chunk:
+                left = jax.tree.map(lambda delta: jnp.where(fresh[None, :, None], delta, 0.0), left)
+            parts = [_group_dots(graph, group, left, right) for group in groups]
+            return [score + part for score, part in zip(scores, parts, strict=True)], None
+
+        zeros = [jnp.zeros((len(graph.sources), width), jnp.float32) for width in map(len, columns)]
+        parts, _ = jax.lax.scan(add_chunk, zeros, jnp.arange(0, length, chunk, dtype=jnp.int32))
+        return jnp.concatenate(parts, axis=1)
+
+    columns = [kind_by_kind(graph.destination_nodes, get_args(DestinationKind), group) for group in groups]
+    rows = kind_by_kind(graph.source_nodes, get_args(SourceKind), range(-1, groups[-1].stop))
+    by_kind = jax.lax.map(score_example, jnp.arange(batch, dtype=jnp.int32))
+    in_order = by_kind[:, np.argsort(rows)][:, :, np.argsort(np.concatenate(columns))]
+    scores = jnp.where(graph.mask[None], in_order, 0.0)
     chex.assert_shape(scores, (batch, len(graph.sources), len(graph.destinations)))
     return scores
+
+
+def _group_dots(
+    graph: EdgeGraph,
+    group: range,
+    deltas: dict[SourceKind, jax.Array],
+    gradients: dict[DestinationKind, jax.Array],
+) -> jax.Array:
+    """[S, destinations of the group], both kind by kind; 0 for sources that are written after the group."""
+    rows = []
+    for kind in get_args(SourceKind):
+        written = nodes_of_kind(graph.source_nodes, kind, range(-1, group.stop))
+        row = []
+        for reader in get_args(DestinationKind):
+            read = nodes_of_kind(graph.destination_nodes, reader, group)
+            if read.start < read.stop:
+                row.append(edge_dots(deltas[kind][written], gradients[reader][read]))
+        missing = deltas[kind].shape[0] - written.stop
+        rows.append(jnp.pad(jnp.concatenate(row, axis=1), ((0, missing), (0, 0))))
+    return jnp.concatenate(rows)

@@ -7,7 +7,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxeap.attribution.graph import Level
+from jaxeap.attribution.graph import DestinationKind, Level
+from jaxeap.attribution.node_order import layer_by_layer
 from jaxeap.attribution.trace import Trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import norm
@@ -45,14 +46,19 @@ class Destinations:
         )
 
     def at(self, start: jax.Array, size: int) -> Destinations:
-        """Positions start to start + size."""
-        axes = dataclasses.replace(jax.tree.map(lambda _: 2, self), final=1)
+        """Positions start to start + size of one example."""
+        axes = dataclasses.replace(jax.tree.map(lambda _: 1, self), final=0)
         return jax.tree.map(lambda a, axis: jax.lax.dynamic_slice_in_dim(a, start, size, axis), self, axes)
 
-    def expand(
+    def example(self, index: jax.Array) -> Destinations:
+        """One example, without the batch axis."""
+        axes = dataclasses.replace(jax.tree.map(lambda _: 1, self), final=0)
+        return jax.tree.map(lambda a, axis: jax.lax.dynamic_index_in_dim(a, index, axis, keepdims=False), self, axes)
+
+    def by_kind(
         self, weights: Weights, config: ModelConfig, level: Level, propagation: Propagation = GRADIENT
-    ) -> jax.Array:
-        """Gradient at every destination's residual input, in the graph's order: [B, J, T, D] float32.
+    ) -> dict[DestinationKind, jax.Array]:
+        """One example's gradients at the destinations' residual inputs: for each kind [nodes, T, D] float32, by layers.
 
         Queries, keys and values are pulled back through their projection and through the norm that they share, each
         as a reader of its own; the others are taken at the residual already.
@@ -60,41 +66,52 @@ class Destinations:
         Raises:
           ValueError: head level of a trace that was run for block level.
         """
-        if level == "head" and self.query.ndim == 4:
+        tapped_at_readers = self.query.ndim == 3
+        if level == "head" and tapped_at_readers:
             raise ValueError("the trace was run at block level and has no gradients of heads; run it at head level")
         layers = weights["layers"]
-
-        def through_projection(gradient: jax.Array, projection: jax.Array) -> jax.Array:
-            if gradient.ndim == 4:
-                return gradient[:, :, None].astype(jnp.float32)
-            pulled = jnp.einsum(
-                "lbthk,ldhk->lbhtd" if level == "head" else "lbthk,ldhk->lbtd",
-                gradient,
-                projection,
-                preferred_element_type=jnp.float32,
-                precision=jax.lax.Precision.HIGHEST,
-            )
-            return pulled if level == "head" else pulled[:, :, None]
-
-        attention = jnp.concatenate(
-            [
-                through_projection(self.query, layers["query"]),
-                through_projection(self.key, layers["key"]),
-                through_projection(self.value, layers["value"]),
-            ],
-            axis=2,
-        )
+        names = ("attention_norm", "attention_norm_bias")
+        norms = {name: layers[name].astype(jnp.float32) for name in names if name in layers}
 
         def through_norm(gradients: jax.Array, x: jax.Array, own: dict[str, jax.Array]) -> jax.Array:
-            """[B, N, T, D] behind the norm -> before it, at residual x [B, T, D]."""
-            _, pull_back = jax.vjp(lambda x: norm(x, own, "attention_norm", config, propagation), x.astype(jnp.float32))
-            return jax.vmap(lambda gradient: pull_back(gradient)[0], in_axes=1, out_axes=1)(gradients)
+            """[N, T, D] behind the norm -> before it, at residual x [T, D]."""
+            before = x[None].astype(jnp.float32)
+            _, pull_back = jax.vjp(lambda x: norm(x, own, "attention_norm", config, propagation), before)
+            return jax.vmap(lambda gradient: pull_back(gradient[None])[0][0])(gradients)
 
-        if config.pre_norms:
-            names = ("attention_norm", "attention_norm_bias")
-            norms = {name: layers[name].astype(jnp.float32) for name in names if name in layers}
-            attention = jax.vmap(through_norm)(attention, self.attention_input, norms)
-        in_layers = jnp.concatenate([attention, self.mlp[:, :, None].astype(jnp.float32)], axis=2)
-        num_layers, batch, nodes, length, width = in_layers.shape
-        in_order = jnp.moveaxis(in_layers, 0, 1).reshape(batch, num_layers * nodes, length, width)
-        return jnp.concatenate([in_order, self.final[:, None].astype(jnp.float32)], axis=1)
+        def at_residual(gradient: jax.Array, projection: jax.Array) -> jax.Array:
+            """A tap's gradient [L, T, ...] -> [L * N, T, D], with N = 1 at block level."""
+            if tapped_at_readers:
+                pulled = gradient[:, None].astype(jnp.float32)
+            else:
+                pulled = jnp.einsum(
+                    "lthk,ldhk->lhtd" if level == "head" else "lthk,ldhk->ltd",
+                    gradient,
+                    projection,
+                    preferred_element_type=jnp.float32,
+                    precision=jax.lax.Precision.HIGHEST,
+                )
+                pulled = pulled if level == "head" else pulled[:, None]
+            if config.pre_norms:
+                pulled = jax.vmap(through_norm)(pulled, self.attention_input, norms)
+            return pulled.reshape(-1, *pulled.shape[2:])
+
+        return {
+            "query": at_residual(self.query, layers["query"]),
+            "key": at_residual(self.key, layers["key"]),
+            "value": at_residual(self.value, layers["value"]),
+            "mlp": self.mlp.astype(jnp.float32),
+            "logits": self.final[None].astype(jnp.float32),
+        }
+
+    def expand(
+        self, weights: Weights, config: ModelConfig, level: Level, propagation: Propagation = GRADIENT
+    ) -> jax.Array:
+        """Gradient at every destination's residual input, in the graph's order: [B, J, T, D] float32."""
+
+        def expand_example(index: jax.Array) -> jax.Array:
+            kinds = self.example(index).by_kind(weights, config, level, propagation)
+            in_layers = layer_by_layer([kinds["query"], kinds["key"], kinds["value"], kinds["mlp"]])
+            return jnp.concatenate([in_layers, kinds["logits"]])
+
+        return jax.vmap(expand_example)(jnp.arange(self.final.shape[0], dtype=jnp.int32))

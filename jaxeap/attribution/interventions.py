@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxeap.attribution.batch import Batch
-from jaxeap.attribution.graph import Level
+from jaxeap.attribution.graph import Level, SourceKind
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
@@ -123,8 +123,19 @@ class Deltas:
         return cls(clean, None if ablation == "zero" else ablated)
 
     def at(self, start: jax.Array, size: int) -> Deltas:
-        """Positions start to start + size."""
+        """Positions start to start + size, of a batch or of one example."""
         return Deltas(self.clean.at(start, size), self.ablated and self.ablated.at(start, size))
+
+    def example(self, index: jax.Array) -> Deltas:
+        """One example, without the batch axis."""
+        return Deltas(self.clean.example(index), self.ablated and self.ablated.example(index))
+
+    def by_kind(self, weights: Weights, config: ModelConfig, level: Level) -> dict[SourceKind, jax.Array]:
+        """delta of one example's sources in the residual stream: for each kind [nodes, T, D] float32, by layers."""
+        clean = self.clean.by_kind(weights, config, level)
+        if self.ablated is None:
+            return jax.tree.map(jnp.negative, clean)
+        return jax.tree.map(jnp.subtract, self.ablated.by_kind(weights, config, level), clean)
 
     def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
         """delta of every source in the residual stream, in the graph's order: [B, S, T, D] float32."""

@@ -7,7 +7,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxeap.attribution.graph import Level
+from jaxeap.attribution.graph import Level, SourceKind
+from jaxeap.attribution.node_order import layer_by_layer
 from jaxeap.models.attention import output_projection
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
@@ -44,28 +45,49 @@ class Sources:
         return cls(captures.embedding, layers.heads, layers.attention, layers.mlp, layers.output_bias)
 
     def at(self, start: jax.Array, size: int) -> Sources:
-        """Positions start to start + size."""
+        """Positions start to start + size, of a batch or of one example."""
 
         def cut(a: jax.Array, axis: int) -> jax.Array:
             return jax.lax.dynamic_slice_in_dim(a, start, size, axis)
 
         return Sources(
-            cut(self.embedding, 1), cut(self.heads, 2), cut(self.attention, 2), cut(self.mlp, 2), self.output_bias
+            cut(self.embedding, -2), cut(self.heads, -3), cut(self.attention, -2), cut(self.mlp, -2), self.output_bias
         )
 
-    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
-        """Every source as it stands in the residual stream, in the graph's order: [B, S, T, D] float32."""
+    def example(self, index: jax.Array) -> Sources:
+        """One example, without the batch axis."""
+
+        def cut(a: jax.Array, axis: int) -> jax.Array:
+            return jax.lax.dynamic_index_in_dim(a, index, axis, keepdims=False)
+
+        return Sources(
+            cut(self.embedding, 0), cut(self.heads, 1), cut(self.attention, 1), cut(self.mlp, 1), self.output_bias
+        )
+
+    def by_kind(self, weights: Weights, config: ModelConfig, level: Level) -> dict[SourceKind, jax.Array]:
+        """One example's sources as the residual stream has them: for each kind [nodes, T, D] float32, by layers."""
         if level == "block":
-            attention = self.attention[:, :, None].astype(jnp.float32)
+            attention = self.attention.astype(jnp.float32)
         else:
             # Widened first: XLA on CPU refuses some layouts of a bfloat16 product that is accumulated in float32.
             attention = jnp.einsum(
-                "lbthk,lhkd->lbhtd",
+                "lthk,lhkd->lhtd",
                 self.heads.astype(jnp.float32),
                 output_projection(weights["layers"], config).astype(jnp.float32),
                 precision=jax.lax.Precision.HIGHEST,
             )
-        layers = jnp.concatenate([attention, self.mlp[:, :, None].astype(jnp.float32)], axis=2)
-        num_layers, batch, nodes, length, width = layers.shape
-        in_order = jnp.moveaxis(layers, 0, 1).reshape(batch, num_layers * nodes, length, width)
-        return jnp.concatenate([self.embedding[:, None].astype(jnp.float32), in_order], axis=1)
+            attention = attention.reshape(-1, *attention.shape[2:])
+        return {
+            "embed": self.embedding[None].astype(jnp.float32),
+            "attention": attention,
+            "mlp": self.mlp.astype(jnp.float32),
+        }
+
+    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
+        """A batch's sources as they stand in the residual stream, in the graph's order: [B, S, T, D] float32."""
+
+        def expand_example(index: jax.Array) -> jax.Array:
+            kinds = self.example(index).by_kind(weights, config, level)
+            return jnp.concatenate([kinds["embed"], layer_by_layer([kinds["attention"], kinds["mlp"]])])
+
+        return jax.vmap(expand_example)(jnp.arange(self.embedding.shape[0], dtype=jnp.int32))

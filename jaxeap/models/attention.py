@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import inverse_root, norm, norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
-from jaxeap.models.taps import LayerTaps
+from jaxeap.models.taps import LayerTaps, tap
 
 QUERY_BLOCK = 512
 """Queries attended at once: attention probabilities take B * H * QUERY_BLOCK * S floats, never T * S."""
@@ -36,13 +36,13 @@ def project(
       config: the decoder's shape.
       propagation: rules of the backward pass.
     """
-    tap = None if taps is None else getattr(taps, kind)
-    reader_tap = tap is not None and tap.ndim == 3
-    if reader_tap:
-        x = x + tap
+    added = None if taps is None else getattr(taps, kind)
+    at_reader = added is not None and added.ndim == 3
+    if taps is not None and at_reader:
+        x = tap(x, added, taps.probing)
     projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
-    if tap is not None and not reader_tap:
-        projected = projected + tap
+    if taps is not None and not at_reader:
+        projected = tap(projected, added, taps.probing)
     if f"{kind}_bias" in layer:
         projected = projected + layer[f"{kind}_bias"][None, None]
     return norm(projected, layer, f"{kind}_norm", config, propagation)

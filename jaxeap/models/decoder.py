@@ -17,7 +17,7 @@ from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.rope import RopeConfig, rotate, rotations
-from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps
+from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps, tap
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(queries, keys, values) -> (head outputs [B, T, H, K], whatever the mixing keeps, such as an updated cache)."""
@@ -95,7 +95,7 @@ def block(
     middle = x + attention
     mlp_input = x if config.parallel_blocks else middle
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
-    mlp_input = mlp_input if taps is None else mlp_input + taps.mlp
+    mlp_input = mlp_input if taps is None else tap(mlp_input, taps.mlp, taps.probing)
     mlp = feed_forward(mlp_input, layer, config, propagation)
     if overrides is not None:
         mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
@@ -279,7 +279,7 @@ def run_layers(
     positions = position_embedding(weights, positions_of(mask))
     start = embedding if positions is None else embedding + positions
     x, captured = jax.lax.scan(lambda x, here: step(x, *here), start, layered)
-    final = x if taps is None else x + taps.final
+    final = x if taps is None else tap(x, taps.final, taps.probing)
     return final, Captures(embedding=embedding, layers=captured, final=final)
 
 

@@ -91,8 +91,8 @@ def test_chunked_otherwise(
     assert length % 3
     in_threes = head_scores(tiny, batch, chunk=3)
     assert_scores_close(in_threes, head_result.scores, ROUNDING)
-    # A budget of three positions' bytes is the same program, so no other chunk was chosen.
-    position = 4 * batch.size * (len(graph.sources) + len(graph.destinations)) * tiny.model.config.embed_dim
+    # A budget of the bytes of three positions of an example is the same program, so no other chunk was chosen.
+    position = 4 * (len(graph.sources) + len(graph.destinations)) * tiny.model.config.embed_dim
     by_budget: list[jax.Array] = []
     call = [lambda: by_budget.append(head_scores(tiny, batch, chunk_bytes=3 * position))]
     assert compilations(caplog, *call) == 0
