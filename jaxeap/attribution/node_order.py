@@ -39,12 +39,12 @@ def layer_groups(graph: EdgeGraph) -> list[range]:
     return [range(first, last) for first, last in itertools.pairwise([*edges, num_layers + 1])]
 
 
-def nodes_of_kind(nodes: Sequence[Source] | Sequence[Destination], kind: str, layers: range) -> slice:
+def nodes_of_kind(nodes: Sequence[Source | Destination], kind: str, layers: range) -> slice:
     """Which of the kind's own nodes, counted layer by layer, lie in the layers."""
     own = [node.layer for node in nodes if node.kind == kind]
     return slice(sum(layer < layers.start for layer in own), sum(layer < layers.stop for layer in own))
 
 
-def kind_by_kind(nodes: Sequence[Source] | Sequence[Destination], kinds: Sequence[str], layers: range) -> list[int]:
+def kind_by_kind(nodes: Sequence[Source | Destination], kinds: Sequence[str], layers: range) -> list[int]:
     """Places in the graph's order of the nodes in the layers, kind by kind."""
     return [at for kind in kinds for at, node in enumerate(nodes) if node.kind == kind and node.layer in layers]

@@ -36,13 +36,12 @@ def project(
       config: the decoder's shape.
       propagation: rules of the backward pass.
     """
-    added = None if taps is None else getattr(taps, kind)
-    at_reader = added is not None and added.ndim == 3
+    at_reader = taps is not None and getattr(taps, kind).ndim == 3
     if taps is not None and at_reader:
-        x = tap(x, added, taps.probing)
+        x = tap(x, getattr(taps, kind), taps.probing)
     projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
     if taps is not None and not at_reader:
-        projected = tap(projected, added, taps.probing)
+        projected = tap(projected, getattr(taps, kind), taps.probing)
     if f"{kind}_bias" in layer:
         projected = projected + layer[f"{kind}_bias"][None, None]
     return norm(projected, layer, f"{kind}_norm", config, propagation)

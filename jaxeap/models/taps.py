@@ -52,7 +52,7 @@ class Taps:
 
     @classmethod
     def zeros(
-        cls, config: ModelConfig, batch: int, length: int, dtype: Any = jnp.float32, each_head: bool = True
+        cls, config: ModelConfig, batch: int, length: int, dtype: Any = jnp.float32, *, each_head: bool = True
     ) -> Taps:
         """Taps that change nothing, for [batch, length] tokens; at each head, or where all heads of a kind read."""
         layered = (config.num_layers, batch, length)
