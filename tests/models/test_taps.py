@@ -55,6 +55,40 @@ def test_zero_taps_change_no_bit(tiny_qwen2: TinyModel, dtype: str):
     jax.tree.map(np.testing.assert_array_equal, tapped_captures, plain_captures)
 
 
+def summed_squares(config: ModelConfig, weights: Weights, tokens: jax.Array, taps: Taps) -> jax.Array:
+    embedding = decoder.embed(weights, config, tokens)
+    final, _ = decoder.run_layers(weights, config, embedding, jnp.ones(tokens.shape, bool), taps)
+    return jnp.sum(jnp.square(decoder.unembed(weights, config, final)))
+
+
+def test_probes_have_the_gradient_of_zero_taps_and_are_not_read(tiny_qwen2: TinyModel):
+    config, weights = tiny_qwen2.model.config, tiny_qwen2.model.weights
+    tokens = tiny_qwen2.random_tokens(1, LENGTH)
+    zeros = Taps.zeros(config, 1, LENGTH)
+    gradient = jax.jit(jax.grad(summed_squares, argnums=3), static_argnums=0)
+    added, probed = gradient(config, weights, tokens, zeros), gradient(config, weights, tokens, zeros.probes())
+    for expected, found in zip(jax.tree.leaves(added), jax.tree.leaves(probed), strict=True):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    ones = jax.tree.map(jnp.ones_like, zeros.probes())
+    np.testing.assert_array_equal(run(config, weights, tokens, ones)[0], run(config, weights, tokens, None)[0])
+
+
+def test_a_tap_where_heads_read_is_the_sum_of_their_taps_pulled_back(tiny_qwen2: TinyModel):
+    config, weights = tiny_qwen2.model.config, tiny_qwen2.model.weights
+    tokens = tiny_qwen2.random_tokens(1, LENGTH)
+    gradient = jax.jit(jax.grad(summed_squares, argnums=3), static_argnums=0)
+    at_heads = gradient(config, weights, tokens, Taps.zeros(config, 1, LENGTH))
+    at_readers = gradient(config, weights, tokens, Taps.zeros(config, 1, LENGTH, each_head=False))
+    for kind in ("query", "key", "value"):
+        projection = np.asarray(weights["layers"][kind], np.float64)
+        expected = np.einsum("lbtnk,ldnk->lbtd", np.asarray(getattr(at_heads.layers, kind), np.float64), projection)
+        found = getattr(at_readers.layers, kind)
+        chex.assert_shape(found, (config.num_layers, 1, LENGTH, config.embed_dim))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(at_readers.final, at_heads.final, rtol=0, atol=1e-6 * np.abs(at_heads.final).max())
+
+
 def test_tapped_logits_agree_with_float64(tiny: TinyModel):
     tokens = tiny.random_tokens(LENGTH)
     taps, numpy_taps = random_taps(tiny, np.random.default_rng(0))
