@@ -95,10 +95,10 @@ def hugging_face_tensors(model: Decoder) -> dict[str, np.ndarray]:
     for rule in FAMILIES[model.config.family].tensors(model.config):
         parameter = np.asarray(jax.device_get(_leaf(model.weights, rule.parameter)), np.float32)
         assert parameter.shape == parameter_specs(model.config)[rule.parameter].shape
-        layers = parameter if "{layer}" in rule.name else parameter[None]
-        for name, layer in zip(rule.tensor_names(model.config), layers, strict=True):
+        parts = parameter.reshape(-1, *parameter.shape[rule.stacked_axes :])
+        for name, part in zip(rule.tensor_names(model.config), parts, strict=True):
             # safetensors writes the buffer as it lies, so it must lie in order.
-            tensors[name] = np.ascontiguousarray(rule.to_tensor(layer, model.config))
+            tensors[name] = np.ascontiguousarray(rule.to_tensor(part, model.config))
     return tensors
 
 

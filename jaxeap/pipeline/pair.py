@@ -23,7 +23,7 @@ def require_same_architecture(base_folder: str, tuned_folder: str) -> None:
       FileNotFoundError, ValueError: a config.json is missing or not supported, or the two describe different shapes.
     """
     base, tuned = (dataclasses.asdict(read_model_config(folder)) for folder in (base_folder, tuned_folder))
-    shape = ("num_layers", "num_heads", "num_kv_heads", "head_dim", "embed_dim", "mlp_dim")
+    shape = ("num_layers", "num_heads", "num_kv_heads", "head_dim", "embed_dim", "mlp_dim", "num_experts")
     if different := [f"{name} {base[name]} and {tuned[name]}" for name in shape if base[name] != tuned[name]]:
         raise ValueError(
             f"base ({base_folder}) and tuned ({tuned_folder}) are not two states of one model: {', '.join(different)}; "

@@ -1,4 +1,5 @@
-"""Families whose checkpoints hold several parameters in one tensor: converted, verified and written back bit by bit."""
+"""Families whose tensors are not one for each parameter and layer: fused, or one for each expert:
+converted, verified and written back bit by bit."""
 
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jaxeap.models.load import load_model
 from tests.models.tiny_checkpoints import attributes_of, write_checkpoint
 
 
-@pytest.fixture(params=["gpt2", "gpt_neox", "phi3"])
+@pytest.fixture(params=["gpt2", "gpt_neox", "phi3", "mixtral", "qwen3_moe"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
     attributes = attributes_of(request.param)
     folder = write_checkpoint(tmp_path / "source", attributes, {})

@@ -13,7 +13,7 @@ from jaxeap.models.manifest import MANIFEST
 from jaxeap.models.safetensors_folder import list_tensors, read_tensor
 from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
 
-FAMILIES = ("llama", "mistral", "qwen2")
+FAMILIES = ("llama", "mistral", "mixtral", "qwen2")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -23,6 +23,8 @@ torch = pytest.importorskip("torch", reason="torch is installed on Python 3.11 a
 transformers = pytest.importorskip("transformers")
 
 SHAPE = {"vocab_size": 61, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "rms_norm_eps": 1e-5}
+EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
+"""Loops of plain operations, which run in float64 too."""
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 700.0}}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, one head for each query": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 4}),
@@ -126,6 +128,35 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             },
         },
     ),
+    "mixtral, a window": (
+        "Mixtral",
+        {"num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 4, "num_local_experts": 5},
+    ),
+    "qwen3_moe, shares as they are": (
+        "Qwen3Moe",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 10,
+            "num_experts": 6,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 14,
+        },
+    ),
+    "qwen3_moe, shares that sum to one, all layers slide": (
+        "Qwen3Moe",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 14,
+            "norm_topk_prob": True,
+            "use_sliding_window": True,
+            "sliding_window": 3,
+            "max_window_layers": 1,
+        },
+    ),
     "olmo2": ("Olmo2", {"num_attention_heads": 6, "num_key_value_heads": 2}),
     "llama, all biases": ("Llama", {"num_attention_heads": 4, "attention_bias": True, "mlp_bias": True}),
     "phi3, grouped heads, a window": (
@@ -161,6 +192,8 @@ WINDOWS = {
     "qwen3, head_dim not D/H, upper layers slide": (None, 3, 3),
     "gemma2": (4, None, 4),
     "phi3, grouped heads, a window": (4, 4, 4),
+    "mixtral, a window": (4, 4, 4),
+    "qwen3_moe, shares that sum to one, all layers slide": (3, 3, 3),
     "gemma3, bases of its own for each kind of layer": (4, None, 4),
 }
 
@@ -192,7 +225,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         del shared["rms_norm_eps"], shared["rope_parameters"]
     config = getattr(transformers, f"{family}Config")(**shared | attributes)
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    model = transformers.AutoModelForCausalLM.from_config(config, **EAGER).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # transformers starts with zero biases and small weights
             parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25))
@@ -249,6 +282,8 @@ def test_cached_decoding(pair: Pair):
         "qwen2, layer_types decide",
         "qwen3, head_dim not D/H, upper layers slide",
         "gemma2",
+        "mixtral, a window",
+        "qwen3_moe, shares as they are",
         "olmo2",
         "gpt2",
         "gpt_neox, parallel blocks",

@@ -114,7 +114,7 @@ def test_not_an_object(tmp_path: Path):
 
 def test_unknown_family_lists_the_known_ones(tmp_path: Path):
     with pytest.raises(
-        ValueError, match=r"model_type='gpt_oss' is not supported.*gpt2, gpt_neox, llama, mistral, olmo2, phi3, qwen2"
+        ValueError, match=r"model_type='gpt_oss' is not supported.*gpt2, .*llama, mistral, mixtral, olmo2, phi3, qwen2"
     ):
         read(tmp_path, attributes_of("llama") | {"model_type": "gpt_oss"})
 
@@ -267,6 +267,15 @@ def test_gemma3_turns_sliding_layers_by_a_base_of_their_own(tmp_path: Path):
         ("phi3", {"rope_scaling": {"type": "longrope", "long_factor": [1.0]}}, "rope_type='longrope' is not supported"),
         ("smollm3", {"no_rope_layers": [1, 0]}, r"no_rope_layers=\[1, 0\].*each of 3 layers"),
         ("gpt_neox", {"num_attention_heads": 3}, "hidden_size=20 is not supported"),
+        ("mixtral", {"num_experts": 4}, "num_experts=4 is not supported .num_local_experts says 5"),
+        ("mixtral", {"num_experts_per_tok": 6}, "experts_per_token must lie between 1 and num_experts.*got 6 of 5"),
+        (
+            "qwen3_moe",
+            {"mlp_only_layers": [1]},
+            r"mlp_only_layers=\[1\] is not supported .some layers would not be rou",
+        ),
+        ("qwen3_moe", {"decoder_sparse_step": 2}, "decoder_sparse_step=2 is not supported"),
+        ("qwen3_moe", {"num_experts": 0}, "num_experts=0 is not supported .every layer must have experts"),
         ("gemma3_text", {"rope_parameters": {"rope_theta": 1.0}}, "full_attention and sliding_attention"),
     ],
 )
