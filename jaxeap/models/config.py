@@ -117,8 +117,8 @@ class ModelConfig:
                 f"ModelConfig.experts_per_token must lie between 1 and num_experts, or both be 0 where nothing is "
                 f"routed; got {self.experts_per_token} of {self.num_experts}"
             )
-        if self.num_experts and (self.mlp_bias or not self.gated_mlp):
-            raise ValueError("ModelConfig.num_experts goes with gated experts without biases (gated_mlp, no mlp_bias)")
+        if self.num_experts and (self.mlp_bias or self.post_norms or not self.gated_mlp):
+            raise ValueError("ModelConfig.num_experts goes with gated experts, without mlp_bias and without post_norms")
         if self.head_dim % 2:
             raise ValueError(f"ModelConfig.head_dim must be even for rotary embedding, got {self.head_dim}")
 
