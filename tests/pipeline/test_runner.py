@@ -22,6 +22,8 @@ from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 
 NAMES = [stage.name for stage in STAGES]
+KEPT = ("respond", "grade", "weights")
+"""What does not depend on the selection."""
 
 
 def contents(workdir: Path) -> dict[str, bytes]:
@@ -67,6 +69,7 @@ def test_whole_run_leaves_every_result_and_the_right_numbers(config, console, tm
         "edge_heat_maps.png",
         "layer_intensity.png",
         "score_distribution.png",
+        "weights.png",
     }
 
     questions, selection = questions_of(workdir / "respond"), selection_of(workdir / "select")
@@ -119,11 +122,17 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
     before = contents(tmp_path)
     config.selection.alpha = 0.4
     outcomes = run_pipeline(config, tmp_path, console)
-    assert statuses(outcomes) == dict.fromkeys(NAMES, "made") | {"respond": "reused", "grade": "reused"}
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "made") | dict.fromkeys(KEPT, "reused")
     assert "config.selection.alpha (1.0 -> 0.4)" in console.file.getvalue()
     kept = contents(tmp_path / "superseded" / "1")
     assert kept == {name: content for name, content in before.items() if name in kept}
-    assert {Path(name).parts[0] for name in kept} == {*NAMES[2:], "config.json", "metrics.json", "table.md"}
+    assert {Path(name).parts[0] for name in kept} == {
+        *NAMES,
+        "config.json",
+        "metrics.json",
+        "table.md",
+        "weights.md",
+    } - {*KEPT}
     assert selection_of(tmp_path / "select").cut_length == 2
 
     fresh = tmp_path.parent / f"{tmp_path.name}_fresh"
@@ -253,9 +262,9 @@ def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_
 def test_one_model_is_in_memory_at_a_time(config, console, tmp_path, no_figures, monkeypatch):
     loaded, alive = [], []
 
-    def watched(folder, dtype):
+    def watched(folder, dtype, base):
         alive.append(sum(reference() is not None for reference in loaded))
-        model = jaxeap.load_model(folder, dtype=dtype)
+        model = jaxeap.load_model(folder, dtype=dtype, base=base)
         loaded.append(weakref.ref(model.weights["embedding"]))
         return model
 
