@@ -15,9 +15,10 @@ def contrast_pair_weights(run: StageRun) -> None:
     base, tuned = sources_of(run.config).values()
     converted = [str(source.folder) for source in (base, tuned) if (source.model_folder / MANIFEST).is_file()]
     if converted:
+        verb = "is" if len(converted) == 1 else "are"
         note = (
-            f"Weights were not compared: {' and '.join(converted)} converted. `python -m jaxeap.weights` compares the "
-            "Hugging Face folders, which `python -m checkpoint_convert --to-hf` gives back.\n"
+            f"Weights were not compared: {' and '.join(converted)} {verb} converted. `python -m jaxeap.weights` "
+            "compares the Hugging Face folders, which `python -m checkpoint_convert --to-hf` gives back.\n"
         )
         write_text(run.folder / TABLE, note)
         run.say(note.strip())
