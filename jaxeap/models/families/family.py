@@ -124,6 +124,8 @@ class Family:
       tensors: the rules for every parameter that a configuration calls for.
       ignored: attributes that this family may carry and that do not change the forward pass.
       ignored_tensors: names (with `{layer}`) of tensors that a checkpoint may carry and that are not parameters.
+      bare_prefix: what names begin with, and lack in files of the model without its unembedding; "" where no such files
+        are about.
     """
 
     model_type: str
@@ -131,6 +133,7 @@ class Family:
     tensors: Callable[[ModelConfig], Iterable[TensorRule]]
     ignored: frozenset[str] = frozenset()
     ignored_tensors: frozenset[str] = frozenset()
+    bare_prefix: str = ""
 
 
 class ConfigReader:
