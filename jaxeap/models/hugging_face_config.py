@@ -10,6 +10,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.gpt_neox import ACTIVATIONS
 from jaxeap.models.families.rope_parameters import SCALINGS, SPELLINGS
 from jaxeap.models.rope import RopeConfig
+from jaxeap.models.rope_scaling import LongRopeScaling
 
 
 def hugging_face_config(config: ModelConfig) -> dict[str, Any]:
@@ -120,6 +121,8 @@ def _phi3(config: ModelConfig) -> dict[str, Any]:
     assert config.rope is not None
     # transformers' own default of the padding token is that of the published vocabulary.
     more = {"partial_rotary_factor": config.rope.fraction, "sliding_window": config.windows[0], "pad_token_id": None}
+    if isinstance(config.rope.scaling, LongRopeScaling):  # transformers looks for it here alone
+        more["original_max_position_embeddings"] = config.rope.scaling.original_length
     return _llama_like(config) | more
 
 

@@ -65,7 +65,7 @@ def save_model(
 
 def hugging_face_tensors(model: Decoder) -> dict[str, np.ndarray]:
     """The decoder's parameters as float32, layer by layer under the family's tensor names and in its layout."""
-    config, tensors = model.config, {}
+    config, tensors = model.config, dict[str, np.ndarray]()
     for rule in FAMILIES[config.family].tensors(config):
         parameter = np.asarray(jax.device_get(_leaf(model.weights, rule.parameter)), np.float32)
         assert parameter.shape == parameter_specs(config)[rule.parameter].shape

@@ -90,8 +90,9 @@ def weight_plot(contrast: WeightContrast) -> Figure:
     for index, kind in enumerate(kinds):
         found: dict[int, list[float]] = {}
         for tensor in contrast.tensors:
-            if tensor.layer is not None and tensor.spectrum is not None and kind_of(tensor.name) == kind:
-                found.setdefault(tensor.layer, []).append(tensor.spectrum.stable_rank)
+            rank = None if tensor.spectrum is None else tensor.spectrum.stable_rank
+            if tensor.layer is not None and rank is not None and kind_of(tensor.name) == kind:
+                found.setdefault(tensor.layer, []).append(rank)
         medians = [float(np.median(of_experts)) for of_experts in found.values()]
         name = kind.removesuffix(".weight").rpartition("{layer}.")[2]
         ranks.plot([*found], medians, marker="osD^v<>Ph*"[index % 10], markersize=4, linewidth=1.0, label=name)

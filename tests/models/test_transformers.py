@@ -26,6 +26,12 @@ SHAPE = {"vocab_size": 61, "hidden_size": 24, "intermediate_size": 40, "num_hidd
 EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
 """Loops of plain operations, which run in float64 too."""
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 700.0}}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 700.0,
+    "short_factor": [1.0, 1.1, 1.3, 1.7],
+    "long_factor": [1.0, 2.0, 5.0, 9.0],
+}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, one head for each query": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 4}),
     "llama, one key head, wide heads": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 10}),
@@ -168,6 +174,30 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "num_attention_heads": 3,
             "rope_parameters": {"rope_type": "default", "rope_theta": 700.0, "partial_rotary_factor": 0.5},
+        },
+    ),
+    "phi3, longrope within the trained length": (
+        "Phi3",
+        {
+            "num_attention_heads": 3,
+            "original_max_position_embeddings": 40,
+            "max_position_embeddings": 160,
+            "rope_parameters": LONGROPE,
+        },
+    ),
+    "qwen2, yarn scaling with mscale": (
+        "Qwen2",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 700.0,
+                "factor": 4.0,
+                "original_max_position_embeddings": 100,
+                "mscale": 1.0,
+                "mscale_all_dim": 0.5,
+            },
         },
     ),
     "smollm3, layers without RoPE": (
@@ -326,3 +356,31 @@ def test_tied_checkpoint_with_an_unembedding_of_its_own(pair: Pair, tmp_path: Pa
         load_model(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(attributes | {"tie_word_embeddings": False}))
     np.testing.assert_allclose(load_model(tmp_path)(tokens_of(2, 11)), expected, rtol=0, atol=1e-4)
+
+
+def test_longrope_beyond_the_trained_length(tmp_path: Path):
+    """transformers lets the longest sequence of a batch decide for all; here every row decides for itself."""
+    config = transformers.Phi3Config(
+        **SHAPE,
+        num_attention_heads=3,
+        pad_token_id=0,
+        original_max_position_embeddings=8,
+        max_position_embeddings=160,
+        rope_parameters=dict(LONGROPE),
+    )
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config, **EAGER).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3 + ("norm" in name))
+    model.save_pretrained(tmp_path)
+    pair = Pair("longrope", tmp_path, model, load_model(tmp_path))
+    rows = [tokens_of(length) for length in (11, 5)]
+    tokens, mask = pad(rows, "right", SHAPE["vocab_size"])
+    found = np.asarray(pair.ours(tokens, mask))
+    for row, sequence in enumerate(rows):
+        expected = pair.expected(sequence[None])[0]
+        np.testing.assert_allclose(found[row, : len(sequence)], expected, rtol=0, atol=1e-4)
+    assert np.abs(found[1, :5] - pair.expected(tokens, mask)[1, :5]).max() > 1e-2
+    with pytest.raises(ValueError, match="beyond 8 this model turns keys otherwise"):
+        KVCache.empty(pair.ours.config, 1, 9, jnp.float32)

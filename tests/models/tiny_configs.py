@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.rope import RopeConfig
-from jaxeap.models.rope_scaling import Llama3Scaling, YarnScaling
+from jaxeap.models.rope_scaling import Llama3Scaling, LongRopeScaling, YarnScaling
 
 LLAMA = ModelConfig(
     family="llama",
@@ -55,6 +55,9 @@ CONFIGS = {
         LLAMA, family="olmo2", norm="rms_wide", pre_norms=False, post_norms=True, query_key_norm="projection"
     ),
     "phi3": dataclasses.replace(LLAMA, family="phi3", rope=RopeConfig(5000.0, fraction=2 / 3), windows=(4,) * 3),
+    "phi3_long": dataclasses.replace(
+        LLAMA, family="phi3", head_dim=4, rope=RopeConfig(5000.0, LongRopeScaling((1.0, 1.5), (1.0, 3.0), 8, 1.25)),
+    ),
     "smollm3": dataclasses.replace(
         LLAMA, family="smollm3", tied_embeddings=True, layer_ropes=(RopeConfig(5000.0), None, RopeConfig(5000.0))
     ),
