@@ -19,7 +19,7 @@ from jaxeap.models.families import FAMILIES, TensorRule, read_model_config
 from jaxeap.models.manifest import MANIFEST, ManifestEntry, parameter_folder, read_manifest
 from jaxeap.models.parameters import parameter_specs
 from jaxeap.models.safetensors_writer import SHARD_BYTES, TensorToWrite, write_checkpoint_files
-from jaxeap.models.tensor_blocks import block_indices, block_shape, put_fused, to_rows
+from jaxeap.models.tensor_blocks import block_indices_of, block_shape, put_fused, to_rows
 
 UNFINISHED = "export.unfinished"
 """In an unfinished target, so that the next run knows that it may remove it."""
@@ -84,9 +84,8 @@ def _tensors(rule: TensorRule, config: ModelConfig, source: Path, entry: Manifes
     block = block_shape(rule, entry.shape, dtype.itemsize, BLOCK_BYTES)
 
     def rows(place: int) -> Iterator[np.ndarray]:
-        for layer, index in block_indices(rule, entry.shape, block):
-            if layer == place:
-                yield to_rows(rule, np.asarray(store[index].read().result()))
+        for index in block_indices_of(rule, entry.shape, block, place):
+            yield to_rows(rule, np.asarray(store[index].read().result()))
 
     for place, name in enumerate(rule.tensor_names(config)):
         yield TensorToWrite(name, rule.tensor_shape(config), dtype, rows(place))

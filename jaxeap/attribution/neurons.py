@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import chex
@@ -23,7 +23,7 @@ from jaxeap.models.mlp import down_projection, gated_neurons
 from jaxeap.models.model import Decoder
 from jaxeap.models.norm import inverse_root, norm
 from jaxeap.models.parameters import Weights
-from jaxeap.models.taps import LayerCaptures
+from jaxeap.models.routed_mlp import EXPERT, expert_shares
 
 NeuronAblation = Literal["zero", "corrupted"]
 
@@ -34,7 +34,9 @@ class NeuronScores:
     """First-order effect on the loss of replacing one neuron or channel at all positions.
 
     Attributes:
-      mlp: [B, L, F] float32, feed-forward neurons: activation(gate) * up, before the down projection.
+      mlp: [B, L, F] float32, feed-forward neurons: activation(gate) * up, before the down projection. Of routed layers
+        [B, L, E * F], expert by expert, each neuron times its expert's share of the token; summed over an expert's
+        neurons it is the score of the expert.
       heads: [B, L, H, K] float32, channels of the heads' outputs, before the output projection.
       loss: [B] float32, in nats.
     """
@@ -97,16 +99,16 @@ def _attribute_neurons(weights: Weights, config: ModelConfig, batch: Batch, abla
         )
         expanded = destinations.expand({"layers": jax.tree.map(lambda a: a[None], layer)}, config, "block")
         before, at_heads, at_mlp = jnp.moveaxis(_exact_einsum("sj,bjtd->bstd", readers, expanded), 1, 0)
-        mlp_deltas, head_deltas = _changes(captures, ablated, layer, config)
-        mlp_gradients = _exact_einsum("fd,btd->btf", down_projection(layer, config).astype(jnp.float32), at_mlp)
+        runs = [captures] if ablated is None else [captures, ablated]
+        head_deltas = _change([run.heads.astype(jnp.float32) for run in runs])
         head_gradients = _exact_einsum("hkd,btd->bthk", output_projection(layer, config).astype(jnp.float32), at_heads)
-        mlp = jnp.sum(mlp_deltas * mlp_gradients, axis=1)
-        return before, (mlp, jnp.sum(head_deltas * head_gradients, axis=1))
+        heads = jnp.sum(head_deltas * head_gradients, axis=1)
+        return before, (_feed_forward_scores([run.mlp_input for run in runs], layer, config, at_mlp), heads)
 
     layers = (weights["layers"], trace.gradients.layers, trace.captures.layers, ablated)
     final = trace.gradients.final.astype(jnp.float32)
     _, (mlp, heads) = jax.lax.scan(score_layer, final, layers, reverse=True)
-    chex.assert_shape(mlp, (config.num_layers, batch.size, config.mlp_dim))
+    chex.assert_shape(mlp, (config.num_layers, batch.size, max(1, config.num_experts) * config.mlp_dim))
     chex.assert_shape(heads, (config.num_layers, batch.size, config.num_heads, config.head_dim))
     return NeuronScores(jnp.moveaxis(mlp, 0, 1), jnp.moveaxis(heads, 0, 1), trace.loss)
 
@@ -114,19 +116,48 @@ def _attribute_neurons(weights: Weights, config: ModelConfig, batch: Batch, abla
 _exact_einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
-def _changes(
-    clean: LayerCaptures, ablated: LayerCaptures | None, layer: Mapping[str, jax.Array], config: ModelConfig
-) -> tuple[jax.Array, jax.Array]:
-    """(ablated value, or zero) - (clean value) of one layer's neurons [B, T, F] and head channels [B, T, H, K]."""
+def _change(runs: Sequence[jax.Array]) -> jax.Array:
+    """(ablated value, or zero) - (clean value) from the clean run and, where there is one, the ablated."""
+    return -runs[0] if len(runs) == 1 else runs[1] - runs[0]
 
-    def values(captures: LayerCaptures) -> tuple[jax.Array, jax.Array]:
-        normed = norm(captures.mlp_input, layer, "mlp_norm", config)
-        neurons = gated_neurons(normed, layer, config.activation)
+
+def _feed_forward_scores(
+    inputs: Sequence[jax.Array], layer: Mapping[str, jax.Array], config: ModelConfig, gradient: jax.Array
+) -> jax.Array:
+    """[B, F], or [B, E * F] of a routed layer, one expert at a time.
+
+    Args:
+      inputs: residual stream [B, T, D] that the layer reads in each run.
+      layer: its weights.
+      config: the decoder's shape.
+      gradient: [B, T, D] float32 of the loss by the residual stream after the layer.
+    """
+    normed = [norm(x, layer, "mlp_norm", config) for x in inputs]
+    if not config.num_experts:
+        return _expert_scores(normed, [None] * len(normed), layer, config, gradient)
+    experts = {name: layer[name] for name in EXPERT}
+    shares = [jnp.moveaxis(expert_shares(x, layer, config), -1, 0) for x in normed]
+    scores = jax.lax.map(lambda here: _expert_scores(normed, here[1], here[0], config, gradient), (experts, shares))
+    return jnp.moveaxis(scores, 0, 1).reshape(gradient.shape[0], -1)
+
+
+def _expert_scores(
+    normed: Sequence[jax.Array],
+    shares: Sequence[jax.Array | None],
+    layer: Mapping[str, jax.Array],
+    config: ModelConfig,
+    gradient: jax.Array,
+) -> jax.Array:
+    """[B, F] of one gated layer whose output is multiplied, run by run, by shares [B, T] (None: by one)."""
+
+    def value(x: jax.Array, share: jax.Array | None) -> jax.Array:
+        neurons = gated_neurons(x, layer, config.activation)
+        wide = neurons.astype(jnp.float32)
         if config.post_norms:  # as of heads, the part of one neuron is what this run's denominator makes of it
             written = jnp.einsum("btf,fd->btd", neurons, layer["down"])
-            neurons = neurons.astype(jnp.float32) * inverse_root(written, config.norm_epsilon)
-        return neurons.astype(jnp.float32), captures.heads.astype(jnp.float32)
+            wide = wide * inverse_root(written, config.norm_epsilon)
+        return wide if share is None else wide * share[:, :, None]
 
-    if ablated is None:
-        return jax.tree.map(jnp.negative, values(clean))
-    return jax.tree.map(jnp.subtract, values(ablated), values(clean))
+    changes = _change([value(x, share) for x, share in zip(normed, shares, strict=True)])
+    gradients = _exact_einsum("fd,btd->btf", down_projection(layer, config).astype(jnp.float32), gradient)
+    return jnp.sum(changes * gradients, axis=1)

@@ -13,6 +13,7 @@ from jaxeap.models.attention import attend
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import block, embed, layer_windows, position_embedding, turning, window_of
 from jaxeap.models.parameters import Weights
+from jaxeap.models.rope_scaling import LongRopeScaling
 
 
 @jax.tree_util.register_dataclass
@@ -34,12 +35,19 @@ class KVCache:
         """Room for `slots` tokens in each of `batch` rows.
 
         Raises:
-          ValueError: the model has learned positions, and fewer of them.
+          ValueError: the model has learned positions, and fewer of them; or it turns long sequences by other angles.
         """
         if 0 < config.learned_positions < slots:
             raise ValueError(
                 f"room for {slots} tokens was asked for, the model has {config.learned_positions} positions"
             )
+        ropes = (config.rope, *config.layer_ropes)
+        for scaling in (rope.scaling for rope in ropes if rope is not None):
+            if isinstance(scaling, LongRopeScaling) and scaling.original_length < slots:
+                raise ValueError(
+                    f"room for {slots} tokens was asked for; beyond {scaling.original_length} this model turns keys "
+                    "otherwise (longrope), those in the cache too: ask for shorter answers"
+                )
         shape = (config.num_layers, batch, slots, config.num_kv_heads, config.head_dim)
         return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.zeros((batch,), jnp.int32))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.families import read_model_config
+from jaxeap.models.families import FAMILIES, read_model_config
 from jaxeap.models.lora import ADAPTER_CONFIG, adapted, base_folder, is_adapter
 from jaxeap.models.manifest import MANIFEST
 from jaxeap.models.safetensors_folder import StoredTensor, list_tensors
@@ -43,7 +43,8 @@ def open_checkpoint(folder: Path, base: str | Path | None = None) -> Checkpoint:
     if not is_adapter(folder):
         if base is not None:
             raise ValueError(f"base {base} was given, but {folder} is no adapter ({ADAPTER_CONFIG} is not there)")
-        return Checkpoint(_config(folder), list_tensors(folder), (folder,))
+        config = _config(folder)
+        return Checkpoint(config, _named(list_tensors(folder), config), (folder,))
     base = base_folder(folder, base)
     if (base / MANIFEST).is_file():
         raise ValueError(
@@ -53,8 +54,16 @@ def open_checkpoint(folder: Path, base: str | Path | None = None) -> Checkpoint:
     if is_adapter(base):
         raise ValueError(f"base {base} is an adapter itself; merge it with its own base first (checkpoint_convert)")
     config = _config(base)
-    tensors = adapted(list_tensors(base), folder, config.tied_embeddings)
+    tensors = adapted(_named(list_tensors(base), config), folder, config.tied_embeddings)
     return Checkpoint(config, tensors, (base, folder))
+
+
+def _named(tensors: Mapping[str, StoredTensor], config: ModelConfig) -> Mapping[str, StoredTensor]:
+    """The tensors under the names that the key map has, where they were saved from the bare model."""
+    prefix = FAMILIES[config.family].bare_prefix
+    if not prefix or any(name.startswith(prefix) for name in tensors):
+        return tensors
+    return {name if name.startswith("lm_head.") else prefix + name: stored for name, stored in tensors.items()}
 
 
 def _config(folder: Path) -> ModelConfig:

@@ -48,6 +48,10 @@ class ModelConfig:
       learned_positions: rows of the table of position embeddings, or 0 where there is none.
       parallel_blocks: whether the feed-forward layer reads what attention reads, and not what it wrote.
       layer_ropes: rotary embedding of each layer (None: that layer has none), or empty where all have `rope`.
+      num_experts: E, feed-forward layers (of width `mlp_dim` each) among which every layer routes its tokens; 0 for one
+        that all tokens take.
+      experts_per_token: k, to how many of them a token goes.
+      renormalised_routing: whether the shares of these k are divided by their sum.
     """
 
     family: str
@@ -78,6 +82,9 @@ class ModelConfig:
     learned_positions: int = 0
     parallel_blocks: bool = False
     layer_ropes: tuple[RopeConfig | None, ...] = ()
+    num_experts: int = 0
+    experts_per_token: int = 0
+    renormalised_routing: bool = True
 
     def __post_init__(self) -> None:
         for name in (
@@ -105,6 +112,13 @@ class ModelConfig:
             raise ValueError(f"ModelConfig.windows must be at least 1 (a query sees itself), got {self.windows}")
         if self.output_bias and self.post_norms:
             raise ValueError("ModelConfig.output_bias and post_norms exclude one another: a normed bias is no constant")
+        if not (self.num_experts == self.experts_per_token == 0 or 1 <= self.experts_per_token <= self.num_experts):
+            raise ValueError(
+                f"ModelConfig.experts_per_token must lie between 1 and num_experts, or both be 0 where nothing is "
+                f"routed; got {self.experts_per_token} of {self.num_experts}"
+            )
+        if self.num_experts and (self.mlp_bias or self.post_norms or not self.gated_mlp):
+            raise ValueError("ModelConfig.num_experts goes with gated experts, without mlp_bias and without post_norms")
         if self.head_dim % 2:
             raise ValueError(f"ModelConfig.head_dim must be even for rotary embedding, got {self.head_dim}")
 

@@ -17,6 +17,7 @@ from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.rope import RopeConfig, rotate, rotations
+from jaxeap.models.routed_mlp import routed_mlp
 from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps, tap
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
@@ -55,7 +56,10 @@ def feed_forward(
 ) -> jax.Array:
     """What a layer's feed-forward part adds to the residual stream [B, T, D] that it reads."""
     normed = norm(x, layer, "mlp_norm", config, propagation)
-    written = gated_mlp(normed, layer, config.activation, propagation)
+    if config.num_experts:
+        written = routed_mlp(normed, layer, config, propagation)
+    else:
+        written = gated_mlp(normed, layer, config.activation, propagation)
     return norm(written, layer, "mlp_post_norm", config, propagation)
 
 

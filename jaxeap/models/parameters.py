@@ -53,14 +53,17 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
         "up": ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed),
         "down": ParameterSpec((mlp, embed), ("mlp", "embed"), fan_in=mlp),
     }
+    if config.gated_mlp:
+        layer["gate"] = ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed)
+    if config.num_experts:
+        layer |= {name: _for_each(config.num_experts, "experts", layer[name]) for name in ("gate", "up", "down")}
+        layer["router"] = ParameterSpec((embed, config.num_experts), ("embed", "experts"), fan_in=embed)
     if config.qkv_bias:
         layer |= {
             "query_bias": ParameterSpec((heads, head), ("heads", "head"), "zeros"),
             "key_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
             "value_bias": ParameterSpec((kv_heads, head), ("kv_heads", "head"), "zeros"),
         }
-    if config.gated_mlp:
-        layer["gate"] = ParameterSpec((embed, mlp), ("embed", "mlp"), fan_in=embed)
     if config.output_bias:
         layer["output_bias"] = ParameterSpec((embed,), ("embed",), "zeros")
     if config.mlp_bias:
@@ -86,10 +89,7 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
     first = ("attention_norm", "query", "key", "value", "output", "mlp_norm", "gate", "up", "down")
     layer = {name: layer[name] for name in first if name in layer} | layer
     specs = {"embedding": ParameterSpec((vocab, embed), ("vocab", "embed"), fan_in=embed)}
-    specs |= {
-        f"layers/{name}": dataclasses.replace(spec, shape=(config.num_layers, *spec.shape), axes=("layers", *spec.axes))
-        for name, spec in layer.items()
-    }
+    specs |= {f"layers/{name}": _for_each(config.num_layers, "layers", spec) for name, spec in layer.items()}
     if config.learned_positions:
         specs["positions"] = ParameterSpec((config.learned_positions, embed), ("positions", "embed"), fan_in=embed)
     specs["final_norm"] = norm
@@ -98,6 +98,10 @@ def parameter_specs(config: ModelConfig) -> dict[str, ParameterSpec]:
     if not config.tied_embeddings:
         specs["unembedding"] = ParameterSpec((embed, vocab), ("embed", "vocab"), fan_in=embed)
     return specs
+
+
+def _for_each(count: int, axis: str, spec: ParameterSpec) -> ParameterSpec:
+    return dataclasses.replace(spec, shape=(count, *spec.shape), axes=(axis, *spec.axes))
 
 
 def parameter_dtype(dtype: Any) -> np.dtype:

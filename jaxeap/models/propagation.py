@@ -18,12 +18,15 @@ class Propagation:
         rule; Arras et al. 2019).
       constant_attention: attention probabilities are constants, so that nothing flows to queries and keys (AH-rule;
         Ali et al. 2022).
+      constant_routing: the shares of a routed layer's experts are constants, as probabilities of attention are under
+        the AH-rule: what flows back goes to the experts, and none of it to the router.
     """
 
     constant_norm: bool = False
     linear_activation: bool = False
     halved_products: bool = False
     constant_attention: bool = False
+    constant_routing: bool = False
 
 
 GRADIENT = Propagation()

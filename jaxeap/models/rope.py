@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxeap.models.rope_scaling import RopeScaling, YarnScaling
+from jaxeap.models.rope_scaling import LongRopeScaling, RopeScaling, YarnScaling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,23 +32,36 @@ def inverse_frequencies(config: RopeConfig, head_dim: int) -> np.ndarray:
 
     R is the number of channels that are rotated, all K unless `config.fraction` says otherwise.
     """
-    rotated = int(head_dim * config.fraction)
-    frequencies = config.theta ** -(np.arange(0, rotated, 2, dtype=np.float64) / rotated)
+    frequencies = _unstretched(config, head_dim)
     if config.scaling is not None:
         frequencies = config.scaling.stretch(frequencies, config.theta)
     return frequencies.astype(np.float32)
 
 
+def _unstretched(config: RopeConfig, head_dim: int) -> np.ndarray:
+    rotated = int(head_dim * config.fraction)
+    return config.theta ** -(np.arange(0, rotated, 2, dtype=np.float64) / rotated)
+
+
 def rotations(config: RopeConfig | None, head_dim: int, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Cosines and sines for `positions` [B, T] int32; each [B, T, R / 2] float32. None rotates nothing."""
+    """Cosines and sines for `positions` [B, T] int32; each [B, T, R / 2] float32. None rotates nothing.
+
+    Where the stretching depends on the length, each row's own decides, so that no example depends on its batch.
+    """
     if config is None:
         shape = (*positions.shape, head_dim // 2)
         return jnp.ones(shape, jnp.float32), jnp.zeros(shape, jnp.float32)
+    frequencies = jnp.asarray(inverse_frequencies(config, head_dim))[None, None]
+    scaling = config.scaling
+    if isinstance(scaling, LongRopeScaling) and positions.shape[1] > scaling.original_length:
+        long = scaling.stretch_long(_unstretched(config, head_dim)).astype(np.float32)[None, None]
+        beyond = jnp.max(positions, axis=1)[:, None, None] >= scaling.original_length
+        frequencies = jnp.where(beyond, long, frequencies)
     # Elementwise and not an einsum: accelerators round the factors of a matrix product, and positions beyond 256 are
     # not bfloat16 numbers.
-    angles = positions.astype(jnp.float32)[:, :, None] * inverse_frequencies(config, head_dim)[None, None]
-    if isinstance(config.scaling, YarnScaling):
-        return jnp.cos(angles) * config.scaling.magnitude, jnp.sin(angles) * config.scaling.magnitude
+    angles = positions.astype(jnp.float32)[:, :, None] * frequencies
+    if isinstance(scaling, YarnScaling | LongRopeScaling):
+        return jnp.cos(angles) * scaling.magnitude, jnp.sin(angles) * scaling.magnitude
     return jnp.cos(angles), jnp.sin(angles)
 
 

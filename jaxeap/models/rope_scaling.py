@@ -92,4 +92,34 @@ class YarnScaling:
         return 1.0 if self.factor <= 1 else 0.1 * math.log(self.factor) + 1.0
 
 
-RopeScaling = LinearScaling | Llama3Scaling | YarnScaling
+@dataclasses.dataclass(frozen=True)
+class LongRopeScaling:
+    """Each pair of channels is stretched by a factor of its own, which depends on the length (arXiv 2402.13753).
+
+    Attributes:
+      short_factors: of sequences up to the original length.
+      long_factors: of those beyond it.
+      original_length: positions that the model was trained on before.
+      attention_factor: multiplies queries and keys.
+    """
+
+    short_factors: tuple[float, ...]
+    long_factors: tuple[float, ...]
+    original_length: int
+    attention_factor: float
+
+    def stretch(self, frequencies: np.ndarray, theta: float) -> np.ndarray:
+        """The frequencies [K / 2] that sequences up to the original length are rotated by."""
+        return frequencies / np.array(self.short_factors)
+
+    def stretch_long(self, frequencies: np.ndarray) -> np.ndarray:
+        """The frequencies [K / 2] that longer sequences are rotated by."""
+        return frequencies / np.array(self.long_factors)
+
+    @property
+    def magnitude(self) -> float:
+        """What queries and keys are multiplied by."""
+        return self.attention_factor
+
+
+RopeScaling = LinearScaling | Llama3Scaling | YarnScaling | LongRopeScaling

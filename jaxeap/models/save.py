@@ -13,11 +13,12 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import FAMILIES, read_model_config
+from jaxeap.models.hugging_face_config import hugging_face_config
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import parameter_specs
 from jaxeap.models.safetensors_folder import SINGLE_FILE
+from jaxeap.models.tensor_blocks import put_fused
 
 if TYPE_CHECKING:
     import transformers
@@ -32,7 +33,7 @@ def save_model(
     its name; other files in the folder stay.
 
     Args:
-      model: of any family that this can write: llama, mistral, qwen2.
+      model: of any family.
       folder: is made where it is missing.
       tokenizer: its eos and pad token go into the configurations too.
 
@@ -62,65 +63,21 @@ def save_model(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def hugging_face_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of a decoder, in the spelling that transformers 4 and 5 both read.
-
-    Raises:
-      ValueError: its family cannot be written.
-    """
-    if config.family not in _ATTRIBUTES:
-        known = ", ".join(sorted(_ATTRIBUTES))
-        raise ValueError(f"cannot write a config.json of family {config.family!r}; known families: {known}")
-    assert config.rope is not None, "these families rotate"
-    return {
-        "model_type": config.family,
-        "dtype": "float32",
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.embed_dim,
-        "intermediate_size": config.mlp_dim,
-        "num_hidden_layers": config.num_layers,
-        "num_attention_heads": config.num_heads,
-        "num_key_value_heads": config.num_kv_heads,
-        "head_dim": config.head_dim,
-        "hidden_act": config.activation,
-        "rms_norm_eps": config.norm_epsilon,
-        "rope_theta": config.rope.theta,
-        "tie_word_embeddings": config.tied_embeddings,
-    } | _ATTRIBUTES[config.family](config)
-
-
 def hugging_face_tensors(model: Decoder) -> dict[str, np.ndarray]:
     """The decoder's parameters as float32, layer by layer under the family's tensor names and in its layout."""
-    tensors = {}
-    for rule in FAMILIES[model.config.family].tensors(model.config):
+    config, tensors = model.config, dict[str, np.ndarray]()
+    for rule in FAMILIES[config.family].tensors(config):
         parameter = np.asarray(jax.device_get(_leaf(model.weights, rule.parameter)), np.float32)
-        assert parameter.shape == parameter_specs(model.config)[rule.parameter].shape
-        layers = parameter if "{layer}" in rule.name else parameter[None]
-        for name, layer in zip(rule.tensor_names(model.config), layers, strict=True):
-            # safetensors writes the buffer as it lies, so it must lie in order.
-            tensors[name] = np.ascontiguousarray(rule.to_tensor(layer, model.config))
+        assert parameter.shape == parameter_specs(config)[rule.parameter].shape
+        parts = parameter.reshape(-1, *parameter.shape[rule.stacked_axes :])
+        for name, part in zip(rule.tensor_names(config), parts, strict=True):
+            if rule.part is not None:
+                whole = tensors.setdefault(name, np.empty(rule.tensor_shape(config), np.float32))
+                put_fused(rule, config, part, whole)
+            else:
+                # safetensors writes the buffer as it lies, so it must lie in order.
+                tensors[name] = np.ascontiguousarray(rule.to_tensor(part, config))
     return tensors
-
-
-def _llama_attributes(config: ModelConfig) -> dict[str, Any]:
-    return {"architectures": ["LlamaForCausalLM"], "attention_bias": False, "mlp_bias": False}
-
-
-def _mistral_attributes(config: ModelConfig) -> dict[str, Any]:
-    return {"architectures": ["MistralForCausalLM"], "sliding_window": config.windows[0]}
-
-
-def _qwen2_attributes(config: ModelConfig) -> dict[str, Any]:
-    window = next((window for window in config.windows if window is not None), None)
-    return {
-        "architectures": ["Qwen2ForCausalLM"],
-        "use_sliding_window": window is not None,
-        "sliding_window": window,
-        "layer_types": ["full_attention" if seen is None else "sliding_attention" for seen in config.windows],
-    }
-
-
-_ATTRIBUTES = {"llama": _llama_attributes, "mistral": _mistral_attributes, "qwen2": _qwen2_attributes}
 
 
 def _leaf(weights: Any, path: str) -> jax.Array:

@@ -1,7 +1,7 @@
 """Blocks of parameters: what part of a stored tensor holds a given part of a parameter, and the way back.
 
 A checkpoint may be larger than the memory and one of its matrices may be too, so what reads or writes checkpoints does
-it by blocks: an index (one `slice` for each axis of the parameter, the layer axis included) says which.
+it by blocks: an index (one `slice` for each axis of the parameter, layers and experts included) says which.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def full_index(index: Sequence[slice], shape: Sequence[int]) -> Index:
 
 
 def read_block(rule: TensorRule, config: ModelConfig, stored: StoredTensor, index: Index) -> np.ndarray:
-    """One layer's part of a parameter, from the rows and columns of the stored tensor that hold it and no others.
+    """One tensor's part of a parameter, from the rows and columns that hold it and no others.
 
     Args:
       rule: the parameter's rule.
       config: the decoder's shape.
       stored: one of the rule's tensors.
-      index: over the parameter's axes without the layer axis, as `full_index` gives it.
+      index: over the parameter's axes without those of layers and experts, as `full_index` gives it.
 
     Returns:
       The block in the stored dtype.
@@ -83,7 +83,7 @@ def put_fused(rule: TensorRule, config: ModelConfig, parameter: np.ndarray, tens
 
 def to_rows(rule: TensorRule, block: np.ndarray) -> np.ndarray:
     """Rows of the stored tensor from a block as `block_indices` cuts them."""
-    block = block[0] if is_stacked(rule) else block
+    block = block[(0,) * rule.stacked_axes]
     stored, _, held = rule.layout.partition(" -> ")
     return np.ascontiguousarray(einops.rearrange(block, f"{held} -> {stored}"))
 
@@ -91,16 +91,16 @@ def to_rows(rule: TensorRule, block: np.ndarray) -> np.ndarray:
 def block_shape(rule: TensorRule, shape: Sequence[int], itemsize: int, limit: int) -> tuple[int, ...]:
     """Shape of a parameter's blocks of at most `limit` bytes (one row of the tensor at least).
 
-    A block is one layer's, cut where needed along the stored tensor's first axis: the file is then read from its
-    beginning to its end, and the blocks' `to_rows` one after the other are the tensor.
+    A block is of one tensor, cut where needed along its first axis: the file is then read from its beginning to its
+    end, and the blocks' `to_rows` one after the other are the tensor.
 
     Args:
       rule: the parameter's rule.
-      shape: the parameter's, with the layer axis where it has one.
+      shape: the parameter's, with the axes of layers and experts where it has them.
       itemsize: bytes of an entry.
       limit: bytes of a block.
     """
-    block = [1, *shape[1:]] if is_stacked(rule) else list(shape)
+    block = [1] * rule.stacked_axes + list(shape[rule.stacked_axes :])
     cut = _cut(rule)
     if cut is None:
         return tuple(block)
@@ -111,15 +111,21 @@ def block_shape(rule: TensorRule, shape: Sequence[int], itemsize: int, limit: in
 
 def block_indices(rule: TensorRule, shape: Sequence[int], block: Sequence[int]) -> Iterator[tuple[int, Index]]:
     """(number of the tensor in the rule's names, index into the parameter) of each block, tensor by tensor."""
+    for place in range(math.prod(shape[: rule.stacked_axes])):
+        for index in block_indices_of(rule, shape, block, place):
+            yield place, index
+
+
+def block_indices_of(rule: TensorRule, shape: Sequence[int], block: Sequence[int], place: int) -> Iterator[Index]:
+    """Index into the parameter of each block of one tensor, whose number in the rule's names is `place`."""
+    numbers = np.unravel_index(place, shape[: rule.stacked_axes])
+    fixed = [slice(int(number), int(number) + 1) for number in numbers]
     cut = _cut(rule)
-    for layer in range(shape[0] if is_stacked(rule) else 1):
-        for start in range(0, shape[cut], block[cut]) if cut is not None else (0,):
-            index = [slice(0, size) for size in shape]
-            if cut is not None:
-                index[cut] = slice(start, min(start + block[cut], shape[cut]))
-            if is_stacked(rule):
-                index[0] = slice(layer, layer + 1)
-            yield layer, tuple(index)
+    for start in range(0, shape[cut], block[cut]) if cut is not None else (0,):
+        index = [*fixed, *(slice(0, size) for size in shape[len(fixed) :])]
+        if cut is not None:
+            index[cut] = slice(start, min(start + block[cut], shape[cut]))
+        yield tuple(index)
 
 
 def read_index(
@@ -143,12 +149,11 @@ def read_index(
     index = full_index(index, shape)
     names = rule.tensor_names(config)
     out = np.empty([part.stop - part.start for part in index], dtype)
-    if not is_stacked(rule):
-        _copy(read_block(rule, config, tensors[names[0]], index), out)
-        return out
-    layers, *inner = index
-    for place, layer in enumerate(range(layers.start, layers.stop)):
-        _copy(read_block(rule, config, tensors[names[layer]], tuple(inner)), out[place])
+    numbered, inner = index[: rule.stacked_axes], index[rule.stacked_axes :]
+    for place in np.ndindex(*out.shape[: rule.stacked_axes]):
+        at = [axis.start + number for axis, number in zip(numbered, place, strict=True)]
+        name = names[np.ravel_multi_index(at, shape[: rule.stacked_axes]) if at else 0]
+        _copy(read_block(rule, config, tensors[name], inner), out[place])
     return out
 
 
@@ -162,16 +167,11 @@ def _copy(source: np.ndarray, out: np.ndarray) -> None:
         out[..., start : start + step] = source[..., start : start + step]
 
 
-def is_stacked(rule: TensorRule) -> bool:
-    """Whether the parameter has a layer axis in front, and a tensor for each layer."""
-    return "{layer}" in rule.name
-
-
 def _cut(rule: TensorRule) -> int | None:
     """The parameter's axis that leads the stored tensor; None where it is fused with others and must stay whole."""
     stored_axes, held_axes = _axes(rule)
     lead = [stored_axes[0][0]]
-    return held_axes.index(lead) + is_stacked(rule) if lead in held_axes else None
+    return held_axes.index(lead) + rule.stacked_axes if lead in held_axes else None
 
 
 def _axes(rule: TensorRule) -> tuple[list[list[str]], list[list[str]]]:

@@ -21,6 +21,7 @@ class ShardingRules:
     kv_heads: str | None = "tensor"
     head: str | None = None
     mlp: str | None = "tensor"
+    experts: str | None = None
 
     def partition(self, shape: Sequence[int], axes: Sequence[str], mesh: Mesh) -> PartitionSpec:
         """The partition of one parameter with logical `axes`; an axis that its mesh axis does not divide stays whole.

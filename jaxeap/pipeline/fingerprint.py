@@ -29,8 +29,13 @@ def fingerprint(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def model_identity(folder: str | Path, known: KnownHashes) -> str:
+def model_identity(folder: str | Path, known: KnownHashes, adapted: str | Path | None = None) -> str:
     """Hash of a model folder's configuration, weights and tokenizer; `known` is looked into and added to.
+
+    Args:
+      folder: of the model, or of a LoRA adapter.
+      known: hashes of before.
+      adapted: folder of the model that the adapter was trained on, which is hashed too; None where it is none.
 
     Raises:
       FileNotFoundError: there is no such folder, or no config.json in it.
@@ -38,9 +43,10 @@ def model_identity(folder: str | Path, known: KnownHashes) -> str:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"model folder {folder} does not exist")
-    if not (folder / "config.json").is_file():
+    if adapted is None and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no config.json, so it is no model folder")
-    return fingerprint({str(path.relative_to(folder)): content_hash(path, known) for path in _model_files(folder)})
+    hashes = {str(path.relative_to(folder)): content_hash(path, known) for path in _model_files(folder)}
+    return fingerprint(hashes if adapted is None else hashes | {"adapted model": model_identity(adapted, known)})
 
 
 def questions_identity(source: str, known: KnownHashes) -> str:

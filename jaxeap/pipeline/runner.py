@@ -17,6 +17,7 @@ import rich.console
 from jaxeap.pipeline.artifacts import read_json, remove_unfinished, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
 from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity
+from jaxeap.pipeline.pair import sources_of
 from jaxeap.pipeline.settings import flat, restricted, validate
 from jaxeap.pipeline.stage import (
     Manifest,
@@ -34,7 +35,7 @@ from jaxeap.pipeline.workdir import open_workdir, supersede
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
 HASHES = ".file_hashes.json"
-PUBLISHED = {"metrics.json": "contrast/metrics.json", "table.md": "report/table.md"}
+PUBLISHED = {"metrics.json": "contrast/metrics.json", "table.md": "report/table.md", "weights.md": "report/weights.md"}
 """Results that are copied to where people look first."""
 
 Status = Literal["made", "continued", "repaired", "reused"]
@@ -86,11 +87,8 @@ def run_pipeline(
 def _identities(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, str]:
     known: KnownHashes = read_json(workdir / HASHES) if (workdir / HASHES).is_file() else {}
     try:
-        return {
-            "base": model_identity(config.base, known),
-            "tuned": model_identity(config.tuned, known),
-            "questions": questions_identity(config.questions, known),
-        }
+        models = {role: model_identity(s.folder, known, s.adapted) for role, s in sources_of(config).items()}
+        return models | {"questions": questions_identity(config.questions, known)}
     finally:
         write_json(workdir / HASHES, known)
 

@@ -36,6 +36,9 @@ def default_config() -> ml_collections.ConfigDict:
     # `python -m checkpoint_convert`. Before and after training.
     config.base = config_dict.placeholder(str)
     config.tuned = config_dict.placeholder(str)
+    # Either may be the folder of a LoRA adapter (PEFT); this is the folder of the model that it was trained on. None:
+    # the folder that the adapter names, or for a tuned adapter what config.base is.
+    config.adapter_base = config_dict.placeholder(str)
     # Of weights and activations; scores are float32 always.
     config.dtype = "float32"
 
@@ -92,6 +95,10 @@ def default_config() -> ml_collections.ConfigDict:
     config.bootstrap.resamples = 10_000
     config.bootstrap.seed = 0
     config.bootstrap.confidence = 0.95
+
+    # The comparison of the weights themselves.
+    config.weights = ml_collections.ConfigDict()
+    config.weights.rank = 64  # Singular values of each matrix's difference; 0 leaves them out, in half the time.
 
     # Folder where compiled programs are kept from run to run; see `use_compilation_cache` for "auto", "" keeps none.
     config.compilation_cache = "auto"
@@ -206,7 +213,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
     for key in positive:
         if settings[key] is not None and settings[key] < 1:
             yield f"config.{key} is {settings[key]}; it must be at least 1"
-    for key in ("question_seed", "sampling.seed", "bootstrap.seed"):
+    for key in ("question_seed", "sampling.seed", "bootstrap.seed", "weights.rank"):
         if settings[key] < 0:
             yield f"config.{key} is {settings[key]}; it must be 0 or more"
     if not 0 <= settings["sampling.temperature"] < math.inf:

@@ -15,6 +15,7 @@ from jaxeap.report.table import contrast_table
 RESULTS = {
     "metrics.json": "every number of the table, and more",
     "table.md": "the table as Markdown",
+    "weights.md": "what changed in the weights",
     "report/figures": "the figures",
     "attribute": "edge scores (safetensors) and losses",
     "respond": "questions and answers (JSON lines)",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxeap.models.families import read_model_config
-from jaxeap.models.lora import base_folder, is_adapter
+from jaxeap.pipeline.model_source import pair_sources
 from jaxeap.tasks.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -49,30 +49,23 @@ class VocabularyFindings:
             raise ValueError("the vocabularies do not fit: " + "; ".join(self.errors))
 
 
-def check_vocabularies(base: str | Path, tuned: str | Path) -> VocabularyFindings:
+def check_vocabularies(
+    base: str | Path, tuned: str | Path, adapter_base: str | Path | None = None
+) -> VocabularyFindings:
     """Compares the tokenizers and embeddings of two model folders, from their configurations alone.
 
     Args:
       base, tuned: model folders with their tokenizers; a LoRA adapter's configuration, and its tokenizer where it
-        has none of its own, are those of the base that it names, or else of `base`.
+        has none of its own, are those of the model that it was trained on.
+      adapter_base: folder of that model; None as of `pair_sources`.
 
     Raises:
       FileNotFoundError, ValueError: a folder has no configuration or tokenizer, or not one that jaxeap knows.
     """
-    base, tuned = Path(base), Path(tuned)
-    model = tuned
-    if is_adapter(tuned):
-        try:
-            model = base_folder(tuned, None)
-        except FileNotFoundError:
-            model = base
-    own = any((tuned / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
-    return compare_vocabularies(
-        load_tokenizer(base),
-        load_tokenizer(tuned if own else model),
-        read_model_config(base).vocab_size,
-        read_model_config(model).vocab_size,
-    )
+    sources = pair_sources(base, tuned, adapter_base)
+    one, other = (load_tokenizer(source.tokenizer_folder) for source in sources)
+    rows, other_rows = (read_model_config(source.model_folder).vocab_size for source in sources)
+    return compare_vocabularies(one, other, rows, other_rows)
 
 
 def compare_vocabularies(

@@ -20,6 +20,7 @@ from jaxeap.weights.contrast import TensorContrast, WeightContrast, kind_of
 
 DIRECTIONS = 16
 """Of a difference's singular directions, as many are asked for their share of it."""
+TABLE, PLOT = "weights.md", "weights.png"
 TITLE = "What changed in the weights from base to tuned"
 
 
@@ -87,13 +88,14 @@ def weight_plot(contrast: WeightContrast) -> Figure:
         {kind_of(tensor.name) for tensor in contrast.tensors if tensor.layer is not None and tensor.spectrum}
     )
     for index, kind in enumerate(kinds):
-        found = [
-            (tensor.layer, tensor.spectrum.stable_rank)
-            for tensor in contrast.tensors
-            if tensor.spectrum is not None and kind_of(tensor.name) == kind
-        ]
+        found: dict[int, list[float]] = {}
+        for tensor in contrast.tensors:
+            rank = None if tensor.spectrum is None else tensor.spectrum.stable_rank
+            if tensor.layer is not None and rank is not None and kind_of(tensor.name) == kind:
+                found.setdefault(tensor.layer, []).append(rank)
+        medians = [float(np.median(of_experts)) for of_experts in found.values()]
         name = kind.removesuffix(".weight").rpartition("{layer}.")[2]
-        ranks.plot(*zip(*found, strict=True), marker="osD^v<>Ph*"[index % 10], markersize=4, linewidth=1.0, label=name)
+        ranks.plot([*found], medians, marker="osD^v<>Ph*"[index % 10], markersize=4, linewidth=1.0, label=name)
     ranks.set_ylim(bottom=0)
     ranks.set_ylabel("stable rank of\nthe difference", fontsize=9)
     if kinds:
@@ -112,8 +114,8 @@ def write_weight_contrast(folder: str | os.PathLike[str], contrast: WeightContra
     content = json.dumps(dataclasses.asdict(contrast), indent=1) + "\n"
     return (
         write_text(folder / "weights.json", content),
-        write_text(folder / "weights.md", weight_markdown(contrast)),
-        write_png(folder / "weights.png", weight_plot(contrast)),
+        write_text(folder / TABLE, weight_markdown(contrast)),
+        write_png(folder / PLOT, weight_plot(contrast)),
     )
 
 

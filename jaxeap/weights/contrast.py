@@ -129,23 +129,27 @@ def contrast_weights(
     steps: Sequence[int] = STEPS,
     tolerance: float = TOLERANCE,
     rank: int = 64,
+    base_adapts: str | Path | None = None,
+    tuned_adapts: str | Path | None = None,
 ) -> WeightContrast:
     """Compares two checkpoints of one model, with a few blocks of one tensor in memory at a time.
 
     Args:
-      base, tuned: Hugging Face folders; `tuned` may be a LoRA adapter of `base`. Any architecture will do.
+      base, tuned: Hugging Face folders, or LoRA adapters. Any architecture will do.
       dtype: in which to count changes; None is the stored one, the coarser one where the two checkpoints differ.
         Norms and spectrum are of the difference of the numbers in this dtype.
       steps: numbers of rounding steps (units in the last place) beyond which to count entries.
       tolerance: absolute distance beyond which to count entries.
       rank: singular values of each matrix's difference; 0 leaves the spectrum out, which halves the time.
+      base_adapts, tuned_adapts: folder of the model that an adapter was trained on; None for what the adapter in `base`
+        names, and for `base` under the one in `tuned`.
 
     Raises:
       FileNotFoundError: a folder or a file of it is missing.
       ValueError: a folder is no Hugging Face checkpoint, or the two have no tensor in common.
     """
     base, tuned = Path(base), Path(tuned)
-    ones, others = _tensors(base), _tensors(tuned, base)
+    ones, others = _tensors(base, base_adapts), _tensors(tuned, tuned_adapts or base)
     fixed = None if dtype is None else parameter_dtype(dtype)
     names, notes = _comparable(ones, others)
     if not names:
@@ -169,7 +173,7 @@ def layer_of(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _tensors(folder: Path, base: Path | None = None) -> dict[str, StoredTensor]:
+def _tensors(folder: Path, adapted: str | Path | None) -> dict[str, StoredTensor]:
     if not folder.is_dir():
         raise FileNotFoundError(f"model folder {folder} does not exist")
     if (folder / MANIFEST).is_file():
@@ -177,8 +181,8 @@ def _tensors(folder: Path, base: Path | None = None) -> dict[str, StoredTensor]:
             f"{folder} is a converted checkpoint; weights are compared from Hugging Face folders, which "
             "`python -m checkpoint_convert --to-hf` writes"
         )
-    if base is not None and is_adapter(folder):
-        return dict(open_checkpoint(folder, base).tensors)
+    if is_adapter(folder):
+        return dict(open_checkpoint(folder, adapted).tensors)
     return list_tensors(folder)
 
 

@@ -30,6 +30,8 @@ transformers = pytest.importorskip("transformers")
 
 SHAPE = {"vocab_size": 47, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 10}
+EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
+"""Loops of plain operations, which run in float64 too."""
 CASES: dict[str, dict[str, Any]] = {
     "Qwen3": {**HEADS, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
     "Gemma2": {
@@ -45,6 +47,8 @@ CASES: dict[str, dict[str, Any]] = {
         "query_pre_attn_scalar": 12,
         "layer_types": ["sliding_attention", "full_attention"],
     },
+    "Mixtral": {**HEADS, "num_local_experts": 5, "sliding_window": 4},
+    "Qwen3Moe": {**HEADS, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 14},
     "Olmo2": {"num_attention_heads": 4, "num_key_value_heads": 2},
     "Llama": {**HEADS, "attention_bias": True, "mlp_bias": True},
     "GPTNeoX": {"num_attention_heads": 3},
@@ -53,7 +57,7 @@ CASES: dict[str, dict[str, Any]] = {
 LENGTHS, STARTS = (10, 7), (5, 3)
 
 
-QUICK = ("Gemma2", "GPT2", "GPTNeoX")
+QUICK = ("Gemma2", "GPT2", "GPTNeoX", "Mixtral")
 """What is special about the others is special about these too, or is behind the taps; the slow tests take all."""
 
 
@@ -65,7 +69,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         **({"vocab_size": SHAPE["vocab_size"]} if request.param == "GPT2" else SHAPE), **CASES[request.param]
     )
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    model = transformers.AutoModelForCausalLM.from_config(config, **EAGER).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25))

@@ -6,14 +6,18 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from checkpoint_convert import convert, to_hugging_face
 from jaxeap.models.load import load_model
 from jaxeap.models.manifest import MANIFEST
+from jaxeap.models.model import Decoder
 from jaxeap.models.safetensors_folder import list_tensors, read_tensor
+from jaxeap.models.save import save_model
 from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
+from tests.models.tiny_configs import CONFIGS
 
-FAMILIES = ("llama", "mistral", "qwen2")
+FAMILIES = ("llama", "mistral", "mixtral", "qwen2")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -34,6 +38,19 @@ def test_round_trip_keeps_every_bit(tmp_path: Path, family: str, dtype: str):
     for name in ("config.json", "tokenizer.json"):
         assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "source" / name).read_bytes()
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_round_trip_of_every_family(tmp_path: Path, name: str):
+    """transformers reads the source's files (test_save.py), and these are the same."""
+    save_model(Decoder.random(CONFIGS[name]), tmp_path / "source")
+    convert(tmp_path / "source", tmp_path / "converted", verified=True)
+    to_hugging_face(tmp_path / "converted", tmp_path / "back")
+    before, after = (load_file(tmp_path / folder / "model.safetensors") for folder in ("source", "back"))
+    assert set(before) == set(after)
+    for tensor in before:
+        np.testing.assert_array_equal(after[tensor], before[tensor], tensor)
+    assert (tmp_path / "back" / "config.json").read_bytes() == (tmp_path / "source" / "config.json").read_bytes()
 
 
 def test_mixed_dtypes_and_shards(tmp_path: Path):

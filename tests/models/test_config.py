@@ -34,6 +34,8 @@ def test_it_can_be_a_static_argument():
     ("changes", "message"),
     [
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
+        ({"num_experts": 4}, "experts_per_token must lie between 1 and num_experts.*got 0 of 4"),
+        ({"num_experts": 4, "experts_per_token": 2, "mlp_bias": True}, "num_experts goes with gated experts"),
         ({"mlp_dim": -1}, "mlp_dim must be at least 1, got -1"),
         ({"num_kv_heads": 4}, r"num_heads \(6\) must be a multiple of num_kv_heads \(4\)"),
         ({"windows": (None,)}, "windows names 1 layers, the model has 2"),

@@ -62,6 +62,28 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], int]] = {
         shape(1152, 6912, 26, 4, 1, 262144, head_dim=256, sliding_window=512, sliding_window_pattern=6),
         999_885_952,
     ),
+    "Mixtral-8x7B-v0.1": (
+        "mixtral",
+        shape(4096, 14336, 32, 32, 8, 32000, num_local_experts=8, num_experts_per_tok=2),
+        46_702_792_704,
+    ),
+    "Qwen3-30B-A3B": (
+        "qwen3_moe",
+        shape(
+            2048,
+            6144,
+            48,
+            32,
+            4,
+            151936,
+            head_dim=128,
+            num_experts=128,
+            num_experts_per_tok=8,
+            moe_intermediate_size=768,
+            norm_topk_prob=True,
+        ),
+        30_532_122_624,
+    ),
     "OLMo-2-1124-7B": ("olmo2", shape(4096, 11008, 32, 32, 32, 100352), 7_298_617_344),
     "gpt2": (
         "gpt2",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxeap.models.rope import RopeConfig, inverse_frequencies, rotate, rotations
-from jaxeap.models.rope_scaling import LinearScaling, Llama3Scaling, YarnScaling
+from jaxeap.models.rope_scaling import LinearScaling, Llama3Scaling, LongRopeScaling, YarnScaling
 
 POSITIONS = np.array([[0, 1, 2, 3], [0, 1000, 4095, 131071]], np.int32)
 
@@ -89,3 +89,14 @@ def test_angles_are_no_matrix_product():
     """Accelerators round the factors of one: to bfloat16 on a TPU, where positions beyond 256 would be lost."""
     program = jax.make_jaxpr(lambda positions: rotations(RopeConfig(), 8, positions))(POSITIONS)
     assert "dot_general" not in str(program)
+
+
+def test_each_row_is_stretched_by_its_own_length():
+    scaling = LongRopeScaling((1.0, 2.0), (4.0, 8.0), 3, 1.5)
+    rope, plain = RopeConfig(100.0, scaling), np.array([1, 0.1])
+    positions = np.array([[0, 1, 2, 2], [0, 1, 2, 3]], np.int32)  # padding takes a neighbour's
+    cosines, sines = rotations(rope, 4, positions)
+    for row, factors in enumerate((scaling.short_factors, scaling.long_factors)):
+        angles = positions[row][:, None] * plain / factors
+        np.testing.assert_allclose(cosines[row], 1.5 * np.cos(angles), atol=1e-6)
+        np.testing.assert_allclose(sines[row], 1.5 * np.sin(angles), atol=1e-6)

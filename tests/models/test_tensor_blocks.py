@@ -16,14 +16,26 @@ from jaxeap.models.tensor_blocks import block_indices, block_shape, full_index, 
 from tests.models.tiny_checkpoints import attributes_of, tensors_of, write_checkpoint
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture(scope="module", params=["qwen2", "mixtral"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """Configuration, stored tensors, arrays and rules, with every layout that the family has."""
-    attributes = attributes_of("qwen2", tie_word_embeddings=False)
+    attributes = attributes_of(request.param, tie_word_embeddings=False)
     tensors = tensors_of(attributes)
     folder = write_checkpoint(tmp_path_factory.mktemp("blocks"), attributes, tensors, shards=2)
     config = read_model_config(folder)
-    return config, list_tensors(folder), tensors, list(FAMILIES["qwen2"].tensors(config))
+    return config, list_tensors(folder), tensors, list(FAMILIES[request.param].tensors(config))
+
+
+def test_experts_lie_behind_their_layers(tmp_path: Path):
+    attributes = attributes_of("mixtral")
+    tensors = tensors_of(attributes)
+    write_checkpoint(tmp_path, attributes, tensors)
+    config = read_model_config(tmp_path)
+    rule = next(rule for rule in FAMILIES["mixtral"].tensors(config) if rule.parameter == "layers/up")
+    up = read_parameter(rule, config, list_tensors(tmp_path))
+    for layer, expert in itertools.product(range(3), range(5)):
+        name = f"model.layers.{layer}.block_sparse_moe.experts.{expert}.w3.weight"
+        np.testing.assert_array_equal(up[layer, expert], tensors[name].T)
 
 
 def test_any_index_is_the_slice_of_the_whole(checkpoint):

@@ -23,7 +23,15 @@ torch = pytest.importorskip("torch", reason="torch is installed on Python 3.11 a
 transformers = pytest.importorskip("transformers")
 
 SHAPE = {"vocab_size": 61, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "rms_norm_eps": 1e-5}
+EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
+"""Loops of plain operations, which run in float64 too."""
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 700.0}}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 700.0,
+    "short_factor": [1.0, 1.1, 1.3, 1.7],
+    "long_factor": [1.0, 2.0, 5.0, 9.0],
+}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, one head for each query": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 4}),
     "llama, one key head, wide heads": ("Llama", {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 10}),
@@ -126,6 +134,35 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             },
         },
     ),
+    "mixtral, a window": (
+        "Mixtral",
+        {"num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 4, "num_local_experts": 5},
+    ),
+    "qwen3_moe, shares as they are": (
+        "Qwen3Moe",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 10,
+            "num_experts": 6,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 14,
+        },
+    ),
+    "qwen3_moe, shares that sum to one, all layers slide": (
+        "Qwen3Moe",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 14,
+            "norm_topk_prob": True,
+            "use_sliding_window": True,
+            "sliding_window": 3,
+            "max_window_layers": 1,
+        },
+    ),
     "olmo2": ("Olmo2", {"num_attention_heads": 6, "num_key_value_heads": 2}),
     "llama, all biases": ("Llama", {"num_attention_heads": 4, "attention_bias": True, "mlp_bias": True}),
     "phi3, grouped heads, a window": (
@@ -137,6 +174,30 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "num_attention_heads": 3,
             "rope_parameters": {"rope_type": "default", "rope_theta": 700.0, "partial_rotary_factor": 0.5},
+        },
+    ),
+    "phi3, longrope within the trained length": (
+        "Phi3",
+        {
+            "num_attention_heads": 3,
+            "original_max_position_embeddings": 40,
+            "max_position_embeddings": 160,
+            "rope_parameters": LONGROPE,
+        },
+    ),
+    "qwen2, yarn scaling with mscale": (
+        "Qwen2",
+        {
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 700.0,
+                "factor": 4.0,
+                "original_max_position_embeddings": 100,
+                "mscale": 1.0,
+                "mscale_all_dim": 0.5,
+            },
         },
     ),
     "smollm3, layers without RoPE": (
@@ -161,6 +222,8 @@ WINDOWS = {
     "qwen3, head_dim not D/H, upper layers slide": (None, 3, 3),
     "gemma2": (4, None, 4),
     "phi3, grouped heads, a window": (4, 4, 4),
+    "mixtral, a window": (4, 4, 4),
+    "qwen3_moe, shares that sum to one, all layers slide": (3, 3, 3),
     "gemma3, bases of its own for each kind of layer": (4, None, 4),
 }
 
@@ -192,7 +255,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         del shared["rms_norm_eps"], shared["rope_parameters"]
     config = getattr(transformers, f"{family}Config")(**shared | attributes)
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    model = transformers.AutoModelForCausalLM.from_config(config, **EAGER).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # transformers starts with zero biases and small weights
             parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.25))
@@ -249,6 +312,8 @@ def test_cached_decoding(pair: Pair):
         "qwen2, layer_types decide",
         "qwen3, head_dim not D/H, upper layers slide",
         "gemma2",
+        "mixtral, a window",
+        "qwen3_moe, shares as they are",
         "olmo2",
         "gpt2",
         "gpt_neox, parallel blocks",
@@ -291,3 +356,31 @@ def test_tied_checkpoint_with_an_unembedding_of_its_own(pair: Pair, tmp_path: Pa
         load_model(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(attributes | {"tie_word_embeddings": False}))
     np.testing.assert_allclose(load_model(tmp_path)(tokens_of(2, 11)), expected, rtol=0, atol=1e-4)
+
+
+def test_longrope_beyond_the_trained_length(tmp_path: Path):
+    """transformers lets the longest sequence of a batch decide for all; here every row decides for itself."""
+    config = transformers.Phi3Config(
+        **SHAPE,
+        num_attention_heads=3,
+        pad_token_id=0,
+        original_max_position_embeddings=8,
+        max_position_embeddings=160,
+        rope_parameters=dict(LONGROPE),
+    )
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config, **EAGER).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3 + ("norm" in name))
+    model.save_pretrained(tmp_path)
+    pair = Pair("longrope", tmp_path, model, load_model(tmp_path))
+    rows = [tokens_of(length) for length in (11, 5)]
+    tokens, mask = pad(rows, "right", SHAPE["vocab_size"])
+    found = np.asarray(pair.ours(tokens, mask))
+    for row, sequence in enumerate(rows):
+        expected = pair.expected(sequence[None])[0]
+        np.testing.assert_allclose(found[row, : len(sequence)], expected, rtol=0, atol=1e-4)
+    assert np.abs(found[1, :5] - pair.expected(tokens, mask)[1, :5]).max() > 1e-2
+    with pytest.raises(ValueError, match="beyond 8 this model turns keys otherwise"):
+        KVCache.empty(pair.ours.config, 1, 9, jnp.float32)

@@ -32,9 +32,11 @@ SPECIFIC: Mapping[str, Mapping[str, Any]] = {
     "llama": {"attention_bias": False, "mlp_bias": False},
     "mistral": {"sliding_window": 3},
     "olmo2": {"attention_bias": False},
+    "mixtral": {"num_local_experts": 5, "num_experts_per_tok": 2},
     "phi3": {"resid_pdrop": 0.0, "original_max_position_embeddings": 16, "partial_rotary_factor": 0.5},
     "smollm3": {"no_rope_layers": [1, 0, 1]},
     "qwen3": {"attention_bias": False},
+    "qwen3_moe": {"num_experts": 5, "num_experts_per_tok": 3, "moe_intermediate_size": 14, "norm_topk_prob": True},
     "qwen2": {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2, "tie_word_embeddings": True},
 }
 
@@ -84,10 +86,22 @@ def tensors_of(attributes: Mapping[str, Any], seed: int = 0, dtype: Any = np.flo
             prefix + "self_attn.v_proj.weight": linear(keys, width),
             prefix + "self_attn.o_proj.weight": linear(width, queries),
             prefix + "post_attention_layernorm.weight": 1 + 0.25 * rng.normal(size=width),
-            prefix + "mlp.gate_proj.weight": linear(inner, width),
-            prefix + "mlp.up_proj.weight": linear(inner, width),
-            prefix + "mlp.down_proj.weight": linear(width, inner),
         }
+        if attributes["model_type"] == "mixtral":
+            block = prefix + "block_sparse_moe."
+            tensors[block + "gate.weight"] = linear(attributes["num_local_experts"], width)
+            for expert in range(attributes["num_local_experts"]):
+                tensors |= {
+                    f"{block}experts.{expert}.w1.weight": linear(inner, width),
+                    f"{block}experts.{expert}.w2.weight": linear(width, inner),
+                    f"{block}experts.{expert}.w3.weight": linear(inner, width),
+                }
+        else:
+            tensors |= {
+                prefix + "mlp.gate_proj.weight": linear(inner, width),
+                prefix + "mlp.up_proj.weight": linear(inner, width),
+                prefix + "mlp.down_proj.weight": linear(width, inner),
+            }
         if attributes["model_type"] == "qwen2":
             tensors |= {
                 prefix + "self_attn.q_proj.bias": 0.5 * rng.normal(size=queries),

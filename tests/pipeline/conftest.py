@@ -68,3 +68,5 @@ def console() -> rich.console.Console:
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than everything else at this size, and has tests of its own."""
     monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
+    monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
+    monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from jaxeap.pipeline.fingerprint import content_hash, fingerprint, model_identity, questions_identity
+from tests.pipeline.adapter import write_adapter
 
 
 def test_fingerprint_knows_values_and_not_their_order():
@@ -32,6 +33,15 @@ def test_parameters_of_a_converted_checkpoint_count(pair_folder, tmp_path):
     (copy / "parameters" / "layers.query").mkdir(parents=True)
     (copy / "parameters" / "layers.query" / "data").write_text("x")
     assert model_identity(copy, {}) != before
+
+
+def test_an_adapter_is_known_by_its_own_content_and_its_models(pair_folder, tmp_path):
+    adapter = write_adapter(tmp_path / "adapter", pair_folder / "base")
+    on_base, on_tuned = (model_identity(adapter, {}, pair_folder / role) for role in ("base", "tuned"))
+    assert on_base != on_tuned
+    assert on_base == model_identity(adapter, {}, shutil.copytree(pair_folder / "base", tmp_path / "copy"))
+    (adapter / "adapter_config.json").write_text("{}")
+    assert model_identity(adapter, {}, pair_folder / "base") != on_base
 
 
 def test_known_file_is_not_read_again_until_it_is_touched(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxeap
+from checkpoint_convert import convert
 from jaxeap.models.model import Decoder
 from jaxeap.models.save import save_model
 from jaxeap.pipeline import run_pipeline
@@ -20,8 +21,11 @@ from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.respond import questions_of, responses_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
+from tests.pipeline.adapter import write_adapter
 
 NAMES = [stage.name for stage in STAGES]
+KEPT = ("respond", "grade", "weights")
+"""What does not depend on the selection."""
 
 
 def contents(workdir: Path) -> dict[str, bytes]:
@@ -67,6 +71,7 @@ def test_whole_run_leaves_every_result_and_the_right_numbers(config, console, tm
         "edge_heat_maps.png",
         "layer_intensity.png",
         "score_distribution.png",
+        "weights.png",
     }
 
     questions, selection = questions_of(workdir / "respond"), selection_of(workdir / "select")
@@ -119,11 +124,17 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
     before = contents(tmp_path)
     config.selection.alpha = 0.4
     outcomes = run_pipeline(config, tmp_path, console)
-    assert statuses(outcomes) == dict.fromkeys(NAMES, "made") | {"respond": "reused", "grade": "reused"}
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "made") | dict.fromkeys(KEPT, "reused")
     assert "config.selection.alpha (1.0 -> 0.4)" in console.file.getvalue()
     kept = contents(tmp_path / "superseded" / "1")
     assert kept == {name: content for name, content in before.items() if name in kept}
-    assert {Path(name).parts[0] for name in kept} == {*NAMES[2:], "config.json", "metrics.json", "table.md"}
+    assert {Path(name).parts[0] for name in kept} == {
+        *NAMES,
+        "config.json",
+        "metrics.json",
+        "table.md",
+        "weights.md",
+    } - {*KEPT}
     assert selection_of(tmp_path / "select").cut_length == 2
 
     fresh = tmp_path.parent / f"{tmp_path.name}_fresh"
@@ -253,9 +264,9 @@ def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_
 def test_one_model_is_in_memory_at_a_time(config, console, tmp_path, no_figures, monkeypatch):
     loaded, alive = [], []
 
-    def watched(folder, dtype):
+    def watched(folder, dtype, base):
         alive.append(sum(reference() is not None for reference in loaded))
-        model = jaxeap.load_model(folder, dtype=dtype)
+        model = jaxeap.load_model(folder, dtype=dtype, base=base)
         loaded.append(weakref.ref(model.weights["embedding"]))
         return model
 
@@ -282,3 +293,67 @@ def test_config_is_kept_for_the_reader(config, console, tmp_path, no_figures):
     kept = json.loads((tmp_path / "config.json").read_text())
     assert kept["selection.alpha"] == 1.0
     assert kept["base"] == config.base
+
+
+def test_an_adapter_is_the_model_that_it_makes_of_its_base(config, console, tmp_path, no_figures):
+    config.tuned = str(write_adapter(tmp_path / "adapter", Path(config.base)))
+    run_pipeline(config, tmp_path / "w", console)
+    assert f"tuned is the adapter {config.tuned} on {config.base}" in console.file.getvalue()
+    save_model(jaxeap.load_model(config.tuned, base=config.base), tmp_path / "merged", arithmetic_tokenizer())
+    config.tuned = str(tmp_path / "merged")
+    run_pipeline(config, tmp_path / "of_merged", console)
+    ids = selection_of(tmp_path / "w" / "select").question_ids
+    one, other = (scores_of(tmp_path / name / "attribute", Cell("tuned", "tuned"), ids) for name in ("w", "of_merged"))
+    np.testing.assert_array_equal(one.scores, other.scores)
+    for weights in ("w/weights.md", "of_merged/weights.md"):
+        (row,) = [line for line in (tmp_path / weights).read_text().splitlines() if "q_proj.weight" in line]
+        assert "100%" in row or "> 99.9%" in row
+    assert (tmp_path / "w" / "weights.md").read_bytes() == (tmp_path / "of_merged" / "weights.md").read_bytes()
+
+
+def test_an_adapter_and_the_model_under_it_are_known_by_content(config, console, tmp_path, no_figures):
+    for name in ("first", "second"):
+        shutil.copytree(config.base, tmp_path / name)
+    config.tuned = str(write_adapter(tmp_path / "adapter", Path(config.base)))
+    config.adapter_base = str(tmp_path / "first")
+    run_pipeline(config, tmp_path / "w", console)
+    config.adapter_base = str(tmp_path / "second")  # another place, the same bytes
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "reused")
+    save_model(jaxeap.load_model(config.adapter_base, dtype="float32"), tmp_path / "second", arithmetic_tokenizer())
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "reused")
+    changed = Decoder.random(jaxeap.load_model(config.base).config, 7)
+    save_model(changed, tmp_path / "second", arithmetic_tokenizer())
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "made")
+    write_adapter(tmp_path / "trained_on", Path(config.base), seed=1)
+    shutil.copy(tmp_path / "trained_on" / "adapter_model.safetensors", config.tuned)
+    assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "made")
+
+
+def test_findings_about_the_vocabulary_are_said_and_kept(config, console, tmp_path, no_figures):
+    tuned = shutil.copytree(config.tuned, tmp_path / "tuned")
+    settings = json.loads((tuned / "tokenizer_config.json").read_text())
+    (tuned / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": "{{ messages }}"}))
+    config.tuned = str(tuned)
+    run_pipeline(config, tmp_path / "w", console)
+    finding = "chat templates differ: only tuned has one"
+    assert f"warning: {finding}" in console.file.getvalue()
+    kept = json.loads((tmp_path / "w" / "metrics.json").read_text())["vocabulary"]
+    assert kept == {"errors": [], "warnings": [finding], "notes": []}
+
+
+def test_vocabularies_that_do_not_fit_end_the_run_before_it_computes(config, console, tmp_path, monkeypatch):
+    tuned = shutil.copytree(config.tuned, tmp_path / "tuned")
+    attributes = json.loads((tuned / "config.json").read_text())
+    (tuned / "config.json").write_text(json.dumps(attributes | {"vocab_size": 31}))
+    config.tuned = str(tuned)
+    monkeypatch.setattr("jaxeap.pipeline.pair.load_model", None)
+    with pytest.raises(ValueError, match="the vocabularies do not fit: the tokenizer of tuned has tokens"):
+        run_pipeline(config, tmp_path / "w", console)
+
+
+def test_converted_checkpoints_are_scored_and_their_weights_not_compared(config, console, tmp_path, no_figures):
+    convert(config.tuned, tmp_path / "converted")
+    config.tuned = str(tmp_path / "converted")
+    run_pipeline(config, tmp_path / "w", console)
+    told = (tmp_path / "w" / "weights.md").read_text()
+    assert told.startswith(f"Weights were not compared: {tmp_path / 'converted'} is converted.")

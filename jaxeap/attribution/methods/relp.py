@@ -26,12 +26,15 @@ class RelpOptions:
     Attributes:
       constant_norm, linear_activation, halved_products, constant_attention: as in `Propagation`. With the last, edges
         into queries and keys score zero.
+      constant_routing: as in `Propagation`, for models with routed layers. Share times output of an expert is a product
+        of two factors, of which the share, like a probability of attention, says where from and not what.
     """
 
     constant_norm: bool = True
     linear_activation: bool = True
     halved_products: bool = True
     constant_attention: bool = False
+    constant_routing: bool = True
 
 
 @functools.partial(jax.jit, static_argnames=("config", "options"))

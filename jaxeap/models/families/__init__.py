@@ -15,10 +15,12 @@ from jaxeap.models.families.gpt2 import GPT2
 from jaxeap.models.families.gpt_neox import GPT_NEOX
 from jaxeap.models.families.llama import LLAMA
 from jaxeap.models.families.mistral import MISTRAL
+from jaxeap.models.families.mixtral import MIXTRAL
 from jaxeap.models.families.olmo2 import OLMO2
 from jaxeap.models.families.phi3 import PHI3
 from jaxeap.models.families.qwen2 import QWEN2
 from jaxeap.models.families.qwen3 import QWEN3
+from jaxeap.models.families.qwen3_moe import QWEN3_MOE
 from jaxeap.models.families.smollm3 import SMOLLM3
 
 __all__ = ["FAMILIES", "Family", "TensorRule", "read_model_config"]
@@ -26,7 +28,21 @@ __all__ = ["FAMILIES", "Family", "TensorRule", "read_model_config"]
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         family.model_type: family
-        for family in (GEMMA2, GEMMA3_TEXT, GPT2, GPT_NEOX, LLAMA, MISTRAL, OLMO2, PHI3, QWEN2, QWEN3, SMOLLM3)
+        for family in (
+            GEMMA2,
+            GEMMA3_TEXT,
+            GPT2,
+            GPT_NEOX,
+            LLAMA,
+            MISTRAL,
+            MIXTRAL,
+            OLMO2,
+            PHI3,
+            QWEN2,
+            QWEN3,
+            QWEN3_MOE,
+            SMOLLM3,
+        )
     }
 )
 

@@ -42,9 +42,11 @@ class TensorRule:
 
     Attributes:
       parameter: path in `parameter_specs`, such as "layers/query".
-      name: tensor name in the checkpoint; `{layer}` stands for the layer's number.
-      layout: einops pattern from the checkpoint's axes to the parameter's (without the layer axis); its letters are
-        those of `axis_sizes`, and the same pattern read backwards writes a checkpoint.
+      name: tensor name in the checkpoint; `{layer}` stands for the layer's number, and `{expert}` after
+        it for the expert's.
+      layout: einops pattern from the checkpoint's axes to the parameter's (without the axes of layers and experts that
+        the name numbers); its letters are those of `axis_sizes`, and the same pattern read backwards writes a
+        checkpoint.
       part: (start, stop, of) where several parameters lie fused in one tensor: the layout's axis p has `of` entries,
         and this parameter takes those from start to stop. On the right, p stands in a group: "d (p h k) -> d (p h) k".
     """
@@ -55,10 +57,16 @@ class TensorRule:
     part: tuple[int, int, int] | None = None
 
     def tensor_names(self, config: ModelConfig) -> list[str]:
-        """The checkpoint's names: one for each layer, or one."""
-        if "{layer}" in self.name:
-            return [self.name.format(layer=layer) for layer in range(config.num_layers)]
-        return [self.name]
+        """The checkpoint's names: one, or one for each layer, or for each expert of each layer."""
+        counts = (config.num_layers, config.num_experts)[: self.stacked_axes]
+        return [
+            self.name.format(**dict(zip(("layer", "expert"), place, strict=False))) for place in np.ndindex(*counts)
+        ]
+
+    @property
+    def stacked_axes(self) -> int:
+        """How many axes of the parameter number its tensors: layers, or layers and experts; 0 where it has one."""
+        return ("{layer}" in self.name) + ("{expert}" in self.name)
 
     def tensor_shape(self, config: ModelConfig) -> tuple[int, ...]:
         """Shape of each of its tensors in the checkpoint."""
@@ -84,7 +92,7 @@ class TensorRule:
         return {axis: size for axis, size in sizes.items() if axis in re.findall(r"\w+", self.layout)}
 
     def to_tensor(self, parameter: np.ndarray, config: ModelConfig) -> np.ndarray:
-        """A parameter (of one layer, where it has layers) in the checkpoint's layout; undoes `to_parameter`."""
+        """A parameter (of one layer or expert, if numbered) in the checkpoint's layout; undoes `to_parameter`."""
         if self.part is not None:
             raise ValueError(f"{self.name} holds several parameters; {self.parameter} alone does not make it")
         stored, _, held = self.layout.partition(" -> ")
@@ -93,7 +101,7 @@ class TensorRule:
 
 
 def axis_sizes(config: ModelConfig) -> dict[str, int]:
-    """What the letters of a layout stand for: vocabulary, D, F, H, G, K and learned positions."""
+    """What the letters of a layout stand for: vocabulary, D, F, H, G, K, learned positions and experts."""
     return {
         "v": config.vocab_size,
         "d": config.embed_dim,
@@ -102,6 +110,7 @@ def axis_sizes(config: ModelConfig) -> dict[str, int]:
         "g": config.num_kv_heads,
         "k": config.head_dim,
         "s": config.learned_positions,
+        "e": config.num_experts,
     }
 
 
@@ -115,6 +124,8 @@ class Family:
       tensors: the rules for every parameter that a configuration calls for.
       ignored: attributes that this family may carry and that do not change the forward pass.
       ignored_tensors: names (with `{layer}`) of tensors that a checkpoint may carry and that are not parameters.
+      bare_prefix: what names begin with, and lack in files of the model without its unembedding; "" where no such files
+        are about.
     """
 
     model_type: str
@@ -122,6 +133,7 @@ class Family:
     tensors: Callable[[ModelConfig], Iterable[TensorRule]]
     ignored: frozenset[str] = frozenset()
     ignored_tensors: frozenset[str] = frozenset()
+    bare_prefix: str = ""
 
 
 class ConfigReader:

@@ -82,4 +82,7 @@ def tensor_rules(config: ModelConfig) -> Iterable[TensorRule]:
         yield TensorRule("unembedding", "lm_head.weight", "v d -> d v")
 
 
-GPT2 = Family("gpt2", read_config, tensor_rules, ignored=IGNORED, ignored_tensors=CAUSAL_MASKS)
+# The files of openai-community/gpt2 to gpt2-xl are of the bare model.
+GPT2 = Family(
+    "gpt2", read_config, tensor_rules, ignored=IGNORED, ignored_tensors=CAUSAL_MASKS, bare_prefix="transformer."
+)

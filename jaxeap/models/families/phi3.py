@@ -8,6 +8,8 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.family import ConfigReader, Family, TensorRule
 from jaxeap.models.families.llama_like import ROTARY_BUFFERS, read_shape, tensor_rules
 from jaxeap.models.families.rope_parameters import read_rope
+from jaxeap.models.rope import RopeConfig, inverse_frequencies
+from jaxeap.models.rope_scaling import LongRopeScaling
 
 IGNORED = frozenset({"auto_map", "embd_pdrop", "original_max_position_embeddings", "resid_pdrop"})
 
@@ -17,13 +19,22 @@ def read_config(reader: ConfigReader) -> ModelConfig:
     reader.expect("attention_bias", False)
     reader.expect("mlp_bias", False)
     layers = reader.require("num_hidden_layers")
-    return read_shape(
+    config = read_shape(
         reader,
         norm_epsilon=1e-5,
-        rope=read_rope(reader, fraction_name="partial_rotary_factor"),
+        rope=read_rope(reader, fraction_name="partial_rotary_factor", original_length=4096),
         windows=(reader.get("sliding_window"),) * layers,
         qkv_bias=False,
     )
+    if config.rope is None or (scaling := config.rope.scaling) is None:
+        return config
+    if not isinstance(scaling, LongRopeScaling):
+        raise reader.unsupported("rope_scaling", type(scaling).__name__, "this family has rope_type 'longrope' or none")
+    pairs = len(inverse_frequencies(RopeConfig(fraction=config.rope.fraction), config.head_dim))
+    if not len(scaling.short_factors) == len(scaling.long_factors) == pairs:
+        found = len(scaling.short_factors), len(scaling.long_factors)
+        raise reader.unsupported("short_factor, long_factor", found, f"each has {pairs} numbers, one for each pair")
+    return config
 
 
 def phi3_tensor_rules(config: ModelConfig) -> Iterable[TensorRule]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxeap.models.families.family import ConfigReader
 from jaxeap.models.rope import RopeConfig
-from jaxeap.models.rope_scaling import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
+from jaxeap.models.rope_scaling import LinearScaling, Llama3Scaling, LongRopeScaling, RopeScaling, YarnScaling
 
 SPELLINGS: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
     "linear": ({"factor": "factor"}, {}),
@@ -30,13 +30,22 @@ SPELLINGS: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
             "truncate": "truncate",
         },
     ),
+    "longrope": (
+        {
+            "short_factor": "short_factors",
+            "long_factor": "long_factors",
+            "original_max_position_embeddings": "original_length",
+        },
+        {"attention_factor": "attention_factor"},
+    ),
 }
 """Kind of scaling -> (required, optional) attributes with our names for them."""
 
-SCALINGS: Mapping[str, type[LinearScaling | Llama3Scaling | YarnScaling]] = {
+SCALINGS: Mapping[str, type[LinearScaling | Llama3Scaling | YarnScaling | LongRopeScaling]] = {
     "linear": LinearScaling,
     "llama3": Llama3Scaling,
     "yarn": YarnScaling,
+    "longrope": LongRopeScaling,
 }
 
 
@@ -46,6 +55,7 @@ def read_rope(
     theta_name: str = "rope_theta",
     fraction_name: str | None = None,
     default_fraction: float = 1.0,
+    original_length: int | None = None,
 ) -> RopeConfig:
     """Rotary embedding from `rope_parameters` (transformers 5), or from attributes of their own and `rope_scaling`.
 
@@ -55,6 +65,8 @@ def read_rope(
       theta_name: attribute of the base before transformers 5.
       fraction_name: likewise of the share of channels that rotate; None where the family rotates all.
       default_fraction: that share where the file does not say.
+      original_length: of a family that says by an attribute of its own, outside these dicts, on how many positions it
+        was trained before: where it does not. None for the other families.
 
     Raises:
       ValueError: the two contradict one another, or the kind of scaling or one of its attributes is unknown or missing.
@@ -79,7 +91,14 @@ def read_rope(
             del parameters["partial_rotary_factor"]
     if parameters and scaling and _named(parameters) != _named(scaling):
         raise reader.unsupported("rope_scaling", scaling, f"it contradicts rope_parameters={parameters!r}")
-    return RopeConfig(theta, read_scaling(reader, parameters or scaling), fraction)
+    described = parameters or scaling
+    if original_length is not None and _named(described)["rope_type"] != "default":
+        name = "original_max_position_embeddings"
+        length = reader.get(name, described.get(name, original_length))
+        if described.get(name, length) != length:
+            raise reader.unsupported(name, length, f"rope_scaling says {described[name]!r}")
+        described[name] = length
+    return RopeConfig(theta, read_scaling(reader, described), fraction)
 
 
 def read_scaling(reader: ConfigReader, attributes: Mapping[str, Any]) -> RopeScaling | None:
@@ -92,21 +111,42 @@ def read_scaling(reader: ConfigReader, attributes: Mapping[str, Any]) -> RopeSca
         if described:
             raise reader.unsupported("rope_parameters", sorted(described), "unscaled RoPE has only rope_theta")
         return None
+    kind = "longrope" if kind == "su" else kind  # its name in the first Phi-3 files
     if kind not in SPELLINGS:
         raise reader.unsupported("rope_type", kind, f"supported: 'default', {', '.join(map(repr, sorted(SPELLINGS)))}")
     required, optional = SPELLINGS[kind]
     if "original_max_position_embeddings" in required and "max_position_embeddings" in reader:
         described.setdefault("original_max_position_embeddings", reader.get("max_position_embeddings"))
-    given = {name: value for name, value in described.items() if value is not None}
+    given = _with_attention_factor(
+        kind, {name: value for name, value in described.items() if value is not None}, reader
+    )
     if missing := sorted(set(required) - set(given)):
         raise reader.unsupported("rope_parameters", dict(attributes), f"rope_type {kind!r} needs {', '.join(missing)}")
     if extra := sorted(set(given) - set(required) - set(optional)):
         raise reader.unsupported("rope_parameters", extra, f"unknown to rope_type {kind!r}")
     for name, value in given.items():
-        if name != "truncate" and (isinstance(value, bool) or not math.isfinite(value) or value <= 0):
+        if name in ("short_factor", "long_factor"):
+            given[name] = tuple(value)
+        elif name != "truncate" and (isinstance(value, bool) or not math.isfinite(value) or value <= 0):
             raise reader.unsupported(f"rope_parameters[{name!r}]", value, "must be a positive number")
     spelling = {**required, **optional}
     return SCALINGS[kind](**{spelling[name]: value for name, value in given.items()})
+
+
+def _with_attention_factor(kind: str, given: Mapping[str, Any], reader: ConfigReader) -> dict[str, Any]:
+    """What other attributes say about the attention factor, said by itself; formulas as in transformers."""
+    given = dict(given)
+    if kind == "yarn":
+        factor, *scales = given.get("factor"), given.pop("mscale", None), given.pop("mscale_all_dim", None)
+        if all(scales) and factor is not None and "attention_factor" not in given:
+            upper, lower = (1.0 if factor <= 1 else 0.1 * scale * math.log(factor) + 1.0 for scale in scales)
+            given["attention_factor"] = upper / lower
+    if kind == "longrope":
+        factor, original = given.pop("factor", None), given.get("original_max_position_embeddings")
+        if original is not None and "attention_factor" not in given:
+            factor = reader.require("max_position_embeddings") / original if factor is None else factor
+            given["attention_factor"] = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+    return given
 
 
 def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,5 +7,6 @@ from jaxeap.pipeline.stages.grade import GRADE
 from jaxeap.pipeline.stages.report import REPORT
 from jaxeap.pipeline.stages.respond import RESPOND
 from jaxeap.pipeline.stages.select import SELECT
+from jaxeap.pipeline.stages.weights import WEIGHTS
 
-STAGES: tuple[Stage, ...] = (RESPOND, GRADE, SELECT, ATTRIBUTE, CONTRAST, REPORT)
+STAGES: tuple[Stage, ...] = (RESPOND, GRADE, SELECT, ATTRIBUTE, CONTRAST, WEIGHTS, REPORT)

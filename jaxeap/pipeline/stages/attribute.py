@@ -15,11 +15,12 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.pair import load_next
+from jaxeap.pipeline.pair import load_next, sources_of
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores, read_scores
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.vocabulary import require_tokens_in_embedding
 from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.jsonl import write_jsonl
 from jaxeap.tasks.selection import Role, Selection
@@ -69,7 +70,9 @@ def scores_of(folder: Path, cell: Cell, question_ids: Sequence[str]) -> Scores:
 def attribute_selected(run: StageRun) -> None:
     """Writes graph.json, losses.jsonl, and for each cell a folder of scores, a file a batch."""
     selection = selection_of(run.inputs["select"])
-    graph = EdgeGraph.for_config(read_model_config(run.config.base), run.config.attribution.level)
+    graph = EdgeGraph.for_config(
+        read_model_config(sources_of(run.config)["base"].model_folder), run.config.attribution.level
+    )
     _write_graph(run.folder / GRAPH, graph)
     for cell in OWN_TEXT:
         _score_rest(run, cell, selection)
@@ -93,7 +96,10 @@ def _score_rest(run: StageRun, cell: Cell, selection: Selection) -> None:
         return
     settings = run.config.attribution
     options = {"method": settings.method, "level": settings.level, "ablation": settings.ablation}
-    model = load_next(run.config[cell.model], run.config.dtype)
+    source = sources_of(run.config)[cell.model]
+    rows = read_model_config(source.model_folder).vocab_size
+    require_tokens_in_embedding(sequences, rows, f"the {cell.model} model ({source})")
+    model = load_next(source, run.config.dtype)
     description = f"{cell.model} model on {cell.text} text: scoring edges"
     with progress_bar(run.console, description, total=sum(len(places.real) for places in todo)) as advance:
         for places in todo:
@@ -147,6 +153,6 @@ ATTRIBUTE = Stage(
     name="attribute",
     make=attribute_selected,
     reads=("base", "tuned", "dtype", "attribution.method", "attribution.level", "attribution.ablation"),
-    tuning=("attribution.batch_size",),
+    tuning=("attribution.batch_size", "adapter_base"),
     needs=("select",),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of, scores_of
 from jaxeap.pipeline.stages.grade import summary_of
+from jaxeap.pipeline.stages.respond import vocabulary_of
 from jaxeap.pipeline.stages.select import selection_of
 
 METRICS = "metrics.json"
@@ -42,6 +44,7 @@ def contrast_models(run: StageRun) -> None:
     write_json(
         run.folder / METRICS,
         {
+            "vocabulary": dataclasses.asdict(vocabulary_of(run.inputs["respond"])),
             "answers": summary_of(run.inputs["grade"]),
             "selection": {
                 "account": [count._asdict() for count in selection.account],
@@ -59,5 +62,6 @@ CONTRAST = Stage(
     name="contrast",
     make=contrast_models,
     reads=("metrics", "bootstrap"),
-    needs=("grade", "select", "attribute"),
+    needs=("respond", "grade", "select", "attribute"),
+    version=2,
 )

@@ -1,19 +1,23 @@
-"""Stage 6: the table and the figures."""
+"""Stage 7: the table and the figures."""
 
 from __future__ import annotations
+
+import shutil
 
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of, scores_of
 from jaxeap.pipeline.stages.contrast import contrast_of, layers_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.report import write_figures, write_markdown
+from jaxeap.report.weight_contrast import PLOT as WEIGHT_PLOT
+from jaxeap.report.weight_contrast import TABLE as WEIGHT_TABLE
 
 TABLE = "table.md"
 FIGURES = "figures"
 
 
 def report(run: StageRun) -> None:
-    """Writes table.md and the figures."""
+    """Writes table.md, the figures, and beside them what changed in the weights."""
     selection = selection_of(run.inputs["select"])
     scored, compared = run.inputs["attribute"], contrast_of(run.inputs["contrast"])
     nodes = nodes_of(scored)
@@ -29,6 +33,10 @@ def report(run: StageRun) -> None:
         layers_of(run.inputs["contrast"]),
         compared.confidence,
     )
+    for path in (run.folder / WEIGHT_TABLE, run.folder / FIGURES / WEIGHT_PLOT):
+        if (made := run.inputs["weights"] / path.name).is_file():  # no figure of converted checkpoints
+            path.parent.mkdir(exist_ok=True)
+            shutil.copyfile(made, path)
 
 
-REPORT = Stage(name="report", make=report, reads=(), needs=("select", "attribute", "contrast"))
+REPORT = Stage(name="report", make=report, reads=(), needs=("select", "attribute", "contrast", "weights"), version=2)

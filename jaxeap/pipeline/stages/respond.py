@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxeap.pipeline.artifacts import first_free
+from jaxeap.pipeline.artifacts import first_free, read_json, write_json
 from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture
+from jaxeap.pipeline.model_source import ModelSource
+from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture, sources_of
 from jaxeap.pipeline.prompts import pair_prompts
 from jaxeap.pipeline.questions import choose_questions
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stop_tokens import stop_tokens
+from jaxeap.pipeline.vocabulary import VocabularyFindings, check_vocabularies
 from jaxeap.sampling.generate import generate
 from jaxeap.tasks.questions import Question, read_questions, write_questions
 from jaxeap.tasks.responses import Response, read_responses, write_responses
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import transformers
 
 QUESTIONS = "questions.jsonl"
+VOCABULARY = "vocabulary.json"
 
 
 def questions_of(folder: Path) -> list[Question]:
@@ -36,18 +40,34 @@ def responses_of(folder: Path, role: Role) -> list[Response]:
     return read_responses(folder / f"{role}.jsonl")
 
 
+def vocabulary_of(folder: Path) -> VocabularyFindings:
+    """What was found about the models' vocabularies, from the finished stage's folder."""
+    return VocabularyFindings(**{kind: tuple(found) for kind, found in read_json(folder / VOCABULARY).items()})
+
+
 def respond(run: StageRun) -> None:
-    """Writes questions.jsonl, base.jsonl and tuned.jsonl; until a model has answered all, its answers lie in parts."""
-    config = run.config
-    require_same_architecture(config.base, config.tuned)
+    """Writes questions.jsonl, vocabulary.json, base.jsonl and tuned.jsonl.
+
+    Until a model has answered all, its answers lie in parts.
+    """
+    config, sources = run.config, sources_of(run.config)
+    require_same_architecture(sources["base"].model_folder, sources["tuned"].model_folder)
+    vocabulary = check_vocabularies(config.base, config.tuned, config.adapter_base)
+    vocabulary.require()
+    if described := vocabulary.describe():
+        run.say(described)
+    for role, source in sources.items():
+        if source.adapted is not None:
+            run.say(f"{role} is the adapter {source}")
     questions = choose_questions(config.questions, config.question_levels, config.num_questions, config.question_seed)
-    tokenizers = {role: load_tokenizer(config[role]) for role in ROLES}
+    tokenizers = {role: load_tokenizer(sources[role].tokenizer_folder) for role in ROLES}
     prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
     write_questions(run.folder / QUESTIONS, questions)
+    write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
     for role in ROLES:
         parts, result = run.folder / f"{role}_parts", run.folder / f"{role}.jsonl"
         if not result.is_file():
-            _answer_rest(run, role, tokenizers[role], questions, prompts, parts)
+            _answer_rest(run, role, sources[role], tokenizers[role], questions, prompts, parts)
             answers = {response.question_id: response for response in _read_parts(parts)}
             write_responses(result, [answers[question.id] for question in questions])
             finished = sum(response.finished for response in answers.values())
@@ -58,20 +78,21 @@ def respond(run: StageRun) -> None:
 def _answer_rest(
     run: StageRun,
     role: Role,
+    source: ModelSource,
     tokenizer: transformers.PreTrainedTokenizerBase,
     questions: Sequence[Question],
     prompts: Sequence[Sequence[int]],
     parts: Path,
 ) -> None:
     """Has the model answer what is not answered yet, one file of answers a batch."""
-    sampling, folder = run.config.sampling, run.config[role]
+    sampling = run.config.sampling
     answered = {response.question_id for response in _read_parts(parts)}
     lengths = [len(prompt) for prompt in prompts]
     todo = unfinished_batches(lengths, [question.id in answered for question in questions], sampling.batch_size)
     if not todo:
         return
-    stops = stop_tokens(folder, tokenizer)
-    model = load_next(folder, run.config.dtype)
+    stops = stop_tokens(source.generation_folder, tokenizer)
+    model = load_next(source, run.config.dtype)
     for number, (places, filled) in enumerate(todo, start=1):
         try:
             answers = generate(
@@ -88,7 +109,7 @@ def _answer_rest(
         except ValueError as error:
             asked = ", ".join(repr(questions[place].id) for place in places[:3])
             raise ValueError(
-                f"{role} model ({folder}), questions {asked}{', ...' if len(places) > 3 else ''}: {error}"
+                f"{role} model ({source}), questions {asked}{', ...' if len(places) > 3 else ''}: {error}"
             ) from error
         responses = [
             _response(tokenizer, questions[place], prompts[place], answer, stops)
@@ -136,5 +157,6 @@ RESPOND = Stage(
         "sampling.temperature",
         "sampling.seed",
     ),
-    tuning=("sampling.batch_size",),
+    tuning=("sampling.batch_size", "adapter_base"),
+    version=2,
 )

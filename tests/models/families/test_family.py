@@ -1,5 +1,6 @@
 """A tensor rule's arithmetic on shapes and layouts, by hand."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -33,6 +34,9 @@ CONFIG = ModelConfig(
 def test_names_are_one_for_each_layer_or_one():
     assert TensorRule("layers/up", "m.{layer}.up", "f d -> d f").tensor_names(CONFIG) == ["m.0.up", "m.1.up", "m.2.up"]
     assert TensorRule("final_norm", "norm", "d -> d").tensor_names(CONFIG) == ["norm"]
+    routed = dataclasses.replace(CONFIG, num_layers=2, windows=(None,) * 2, num_experts=3, experts_per_token=1)
+    names = TensorRule("layers/up", "m.{layer}.e.{expert}", "f d -> d f").tensor_names(routed)
+    assert names == ["m.0.e.0", "m.0.e.1", "m.0.e.2", "m.1.e.0", "m.1.e.1", "m.1.e.2"]
 
 
 @pytest.mark.parametrize(
@@ -83,5 +87,8 @@ def test_rules_cover_the_parameters_with_their_shapes(family: str, tmp_path: Pat
     for rule in FAMILIES[family].tensors(config):
         spec = specs.pop(rule.parameter)
         parameter = rule.to_parameter(np.zeros(rule.tensor_shape(config), np.float32), config)
-        assert parameter.shape == (spec.shape[1:] if rule.parameter.startswith("layers/") else spec.shape)
+        numbered = [axis for axis in spec.axes[:2] if axis in ("layers", "experts")]  # the router's experts come last
+        assert rule.stacked_axes == len(numbered)
+        assert parameter.shape == spec.shape[len(numbered) :]
+        assert len(rule.tensor_names(config)) == np.prod(spec.shape[: len(numbered)])
     assert not specs

@@ -1,6 +1,7 @@
 """Reading config.json: both spellings of the RoPE base, transformers' defaults, and refusals that name the cause."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import pytest
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import FAMILIES, read_model_config
 from jaxeap.models.rope import RopeConfig
-from jaxeap.models.rope_scaling import Llama3Scaling, YarnScaling
+from jaxeap.models.rope_scaling import Llama3Scaling, LongRopeScaling, YarnScaling
 from tests.models.conftest import REFERENCE_MODELS
 from tests.models.tiny_checkpoints import attributes_of
+
+LONG = {
+    "rope_scaling": {"type": "su", "long_factor": [2.0, 3.0], "short_factor": [1.0]},
+    "max_position_embeddings": 32,
+}
 
 
 def read(folder: Path, attributes: dict[str, Any]) -> ModelConfig:
@@ -114,7 +120,7 @@ def test_not_an_object(tmp_path: Path):
 
 def test_unknown_family_lists_the_known_ones(tmp_path: Path):
     with pytest.raises(
-        ValueError, match=r"model_type='gpt_oss' is not supported.*gpt2, gpt_neox, llama, mistral, olmo2, phi3, qwen2"
+        ValueError, match=r"model_type='gpt_oss' is not supported.*gpt2, .*llama, mistral, mixtral, olmo2, phi3, qwen2"
     ):
         read(tmp_path, attributes_of("llama") | {"model_type": "gpt_oss"})
 
@@ -264,12 +270,38 @@ def test_gemma3_turns_sliding_layers_by_a_base_of_their_own(tmp_path: Path):
         ("gpt2", {"activation_function": "relu"}, "activation_function='relu'"),
         ("gpt2", {"n_head": 3}, "n_embd=20 is not supported.*n_head=3"),
         ("gpt_neox", {"rope_parameters": {"rope_theta": 7.0}}, r"rotary_emb_base=500\.0.*says 7\.0"),
-        ("phi3", {"rope_scaling": {"type": "longrope", "long_factor": [1.0]}}, "rope_type='longrope' is not supported"),
+        (
+            "phi3",
+            {"rope_scaling": {"type": "longrope", "long_factor": [1.0], "factor": 2.0}},
+            "'longrope' needs .*short_factor",
+        ),
+        ("phi3", LONG, "short_factor, long_factor=.1, 2. is not supported .each has 1 numbers"),
+        ("phi3", {"rope_scaling": {"type": "yarn", "factor": 2.0}}, "this family has rope_type 'longrope' or none"),
         ("smollm3", {"no_rope_layers": [1, 0]}, r"no_rope_layers=\[1, 0\].*each of 3 layers"),
         ("gpt_neox", {"num_attention_heads": 3}, "hidden_size=20 is not supported"),
+        ("mixtral", {"num_experts": 4}, "num_experts=4 is not supported .num_local_experts says 5"),
+        ("mixtral", {"num_experts_per_tok": 6}, "experts_per_token must lie between 1 and num_experts.*got 6 of 5"),
+        (
+            "qwen3_moe",
+            {"mlp_only_layers": [1]},
+            r"mlp_only_layers=\[1\] is not supported .some layers would not be rou",
+        ),
+        ("qwen3_moe", {"decoder_sparse_step": 2}, "decoder_sparse_step=2 is not supported"),
+        ("qwen3_moe", {"num_experts": 0}, "num_experts=0 is not supported .every layer must have experts"),
         ("gemma3_text", {"rope_parameters": {"rope_theta": 1.0}}, "full_attention and sliding_attention"),
     ],
 )
 def test_unsupported_attributes_of_later_families(family: str, changes: dict, message: str, tmp_path: Path):
     with pytest.raises(ValueError, match=message):
         read(tmp_path, attributes_of(family, **changes))
+
+
+def test_longrope_as_phi_3_writes_it(tmp_path: Path):
+    """The length of before stands beside the dict, and the attention factor follows from the two lengths."""
+    attributes = attributes_of("phi3", max_position_embeddings=64, original_max_position_embeddings=16)
+    attributes["rope_scaling"] = {"type": "longrope", "long_factor": [2.0], "short_factor": [1.0]}
+    expected = LongRopeScaling((1.0,), (2.0,), 16, (1 + math.log(4) / math.log(16)) ** 0.5)
+    assert read(tmp_path, attributes).rope == RopeConfig(500.0, expected, 0.5)
+    attributes["rope_scaling"] |= {"original_max_position_embeddings": 32}
+    with pytest.raises(ValueError, match=r"original_max_position_embeddings=16 is not supported .rope_scaling says 32"):
+        read(tmp_path, attributes)

@@ -40,7 +40,8 @@ def test_responses_are_in_the_order_of_the_questions_and_know_whether_they_ended
         assert [response.text for response in responses] == [str(n) for n in range(11)]
         assert [response.finished for response in responses] == [n % 2 == 0 for n in range(11)]
         assert responses[4].answer_tokens == (*arithmetic_tokenizer().encode("4"), EOS)
-    assert sorted(path.name for path in run.folder.iterdir()) == ["base.jsonl", "questions.jsonl", "tuned.jsonl"]
+    files = sorted(path.name for path in run.folder.iterdir())
+    assert files == ["base.jsonl", "questions.jsonl", "tuned.jsonl", "vocabulary.json"]
     assert asked == 2 * [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 10]], "the last batch is filled up to the common size"
 
 

@@ -5,7 +5,7 @@ from jaxeap.pipeline.stages import STAGES
 
 def test_stages_are_those_of_the_design_and_need_earlier_ones_alone():
     names = [stage.name for stage in STAGES]
-    assert names == ["respond", "grade", "select", "attribute", "contrast", "report"]
+    assert names == ["respond", "grade", "select", "attribute", "contrast", "weights", "report"]
     for index, stage in enumerate(STAGES):
         assert set(stage.needs) <= set(names[:index])
 
