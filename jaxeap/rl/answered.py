@@ -88,7 +88,7 @@ def answer_captures(weights: Weights, config: ModelConfig, answered: Answered) -
     fed_lengths = answered.prompt_lengths + jnp.sum(answered.mask[:, :fed], axis=1, dtype=jnp.int32)
     mask = jnp.arange(length + fed, dtype=jnp.int32)[None] < fed_lengths[:, None]
     _, captures = run_layers(weights, config, embed(weights, config, tokens), mask)
-    return captures, answered.prompt_lengths[:, None] - 1 + jnp.arange(fed + 1, dtype=jnp.int32)[None]
+    return captures, jnp.asarray(answered.prompt_lengths)[:, None] - 1 + jnp.arange(fed + 1, dtype=jnp.int32)[None]
 
 
 def answer_residuals(weights: Weights, config: ModelConfig, answered: Answered) -> jax.Array:

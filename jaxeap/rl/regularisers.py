@@ -1,4 +1,4 @@
-"""Penalties that can be added to a trainer's loss, for experiments that push a model's inside and watch what it does."""
+"""Penalties added to a trainer's loss, for experiments that push a model's inside and watch what it does."""
 
 from __future__ import annotations
 
