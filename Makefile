@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 REQUIREMENTS := requirements.txt requirements/dev.txt
 WORKDIR ?= workdirs/tiny_grpo
 
-.PHONY: help env demo test test-slow pair clean
+.PHONY: help env demo test test-slow pair pairs clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -32,6 +32,9 @@ test-slow: env  ## the tests that are too slow for every change
 
 pair: env  ## train the shipped pair of models again from nothing
 	$(RUN) -m jaxeap.rl.build_pair
+
+pairs: env  ## the same with models after PPO, DPO and more supervised fine-tuning beside them
+	$(RUN) -m jaxeap.rl.build_pair --methods=grpo,ppo,dpo,sft_more
 
 clean:  ## remove the environment, builds and caches; results stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -75,14 +75,9 @@ class GRPOSettings:
     )
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.prompts_per_step, self.max_new_tokens, self.batches_per_rollout)
-        if (
-            min(*counts, self.updates_per_rollout) < 1
-            or self.group_size < 2
-            or self.temperature <= 0
-            or self.clip <= 0
-            or self.kl_weight < 0
-        ):
+        counts = (self.steps, self.prompts_per_step, self.batches_per_rollout, self.updates_per_rollout)
+        reals = (self.temperature, self.clip)
+        if min(*counts, self.max_new_tokens) < 1 or self.group_size < 2 or min(reals) <= 0 or self.kl_weight < 0:
             raise ValueError(
                 "counts must be at least 1, group_size at least 2 (an answer is measured against its group), "
                 f"temperature and clip above 0, kl_weight 0 or more; found {self}"
