@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from jaxeap.models.load import load_model
-from jaxeap.models.model import Decoder
 from jaxeap.models.save import save_model
 from jaxeap.rl import runs
 from jaxeap.rl.dpo import DPOSettings
@@ -24,6 +23,7 @@ from jaxeap.rl.ppo import PPOSettings
 from jaxeap.rl.rejection_sampling import RejectionSettings
 from jaxeap.rl.runs import default_settings, step_folder, train_model
 from jaxeap.rl.sft import SFTSettings
+from jaxeap.rl.training import OptimizerSettings
 from jaxeap.rl.training_task import TrainingTask
 from jaxeap.tasks.questions import Question
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
@@ -45,13 +45,15 @@ SMALL = {
 
 
 def copying_task() -> TrainingTask:
-    """The answer to a digit is the digit, or any that a `first_of_two` grader takes: here, exactly itself."""
-    questions = [Question(str(digit) * length, str(digit) * length, "") for digit in range(10) for length in (1, 2)]
+    """The answer is the digit that the question consists of."""
+    questions = [
+        Question(str(digit) * length, str(digit) * length, str(digit)) for digit in range(10) for length in (1, 2)
+    ]
     return TrainingTask(
         name="copying",
-        description="The answer is nothing.",
+        description="The answer is the digit that the question consists of.",
         questions=questions,
-        demonstrations=[(question.question, question.question[0]) for question in questions],
+        demonstrations=[(question.question, question.answer) for question in questions],
         test=questions[:5],
         max_new_tokens=2,
         data={"digits": 10},
@@ -60,12 +62,12 @@ def copying_task() -> TrainingTask:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A decoder that ends about every fourth answer at once, which is what the task rewards."""
-    model = tiny_decoder()
-    weights = {**model.weights, "embedding": model.weights["embedding"] * 2}
-    folder = tmp_path_factory.mktemp("runs") / "base"
-    save_model(Decoder(model.config, weights), folder, arithmetic_tokenizer())
-    return folder
+    """A decoder that has half learned the task, so that every method finds right and wrong answers."""
+    folder = tmp_path_factory.mktemp("runs")
+    save_model(tiny_decoder(), folder / "initial", arithmetic_tokenizer())
+    settings = SFTSettings(30, 10, optimizer=OptimizerSettings(learning_rate=1e-2, warmup_steps=3))
+    train_model("sft", folder / "initial", folder / "base", copying_task(), 0, settings, **QUIET)
+    return folder / "base"
 
 
 def leaves(folder: Path) -> list[np.ndarray]:
