@@ -11,7 +11,7 @@ WORKDIR ?= workdirs/tiny_grpo
 # A worker a core; a file's tests stay together, for they share compiled programs.
 PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadfile
 
-.PHONY: help env demo test test-slow pair clean
+.PHONY: help env demo test test-slow pair pairs clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -34,6 +34,9 @@ test-slow: env  ## the tests that are too slow for every change
 
 pair: env  ## train the shipped pair of models again from nothing
 	$(RUN) -m jaxeap.rl.build_pair
+
+pairs: env  ## the same with models after PPO, DPO and more supervised fine-tuning beside them
+	$(RUN) -m jaxeap.rl.build_pair --methods=grpo,ppo,dpo,sft_more
 
 clean:  ## remove the environment, builds and caches; results stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

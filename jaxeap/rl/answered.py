@@ -14,6 +14,7 @@ import numpy as np
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers, unembed
 from jaxeap.models.parameters import Weights
+from jaxeap.models.taps import Captures
 from jaxeap.sampling.batching import pad_right
 
 Array = jax.Array | np.ndarray
@@ -61,14 +62,20 @@ class Answered:
         """The given rows."""
         return Answered(self.prompts[rows], self.prompt_lengths[rows], self.answers[rows], self.mask[rows])
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Answered]) -> Answered:
+        """The rows of all the parts, whose prompts and answers are padded to equal lengths."""
+        return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+
     def __len__(self) -> int:
         return len(self.prompt_lengths)
 
 
-def answer_residuals(weights: Weights, config: ModelConfig, answered: Answered) -> jax.Array:
-    """The residual stream [B, N, D] from which each token of the answers is predicted, before the final norm.
+def answer_captures(weights: Weights, config: ModelConfig, answered: Answered) -> tuple[Captures, jax.Array]:
+    """One pass over the prompts with their answers, every answer directly behind its prompt, whatever padding that has.
 
-    Every answer stands directly behind its prompt, whatever padding the prompt has. One pass, P + N - 1 tokens a row.
+    Returns:
+      The captures, at T = P + N - 1 positions, and of which of them each token of the answers is predicted, [B, N].
     """
     batch, length = answered.prompts.shape
     chex.assert_shape(answered.prompt_lengths, (batch,))
@@ -80,9 +87,14 @@ def answer_residuals(weights: Weights, config: ModelConfig, answered: Answered) 
     tokens = jnp.pad(answered.prompts, ((0, 0), (0, fed))).at[rows, places].set(answered.answers[:, :fed])
     fed_lengths = answered.prompt_lengths + jnp.sum(answered.mask[:, :fed], axis=1, dtype=jnp.int32)
     mask = jnp.arange(length + fed, dtype=jnp.int32)[None] < fed_lengths[:, None]
-    residual, _ = run_layers(weights, config, embed(weights, config, tokens), mask)
-    predicting = answered.prompt_lengths[:, None] - 1 + jnp.arange(fed + 1, dtype=jnp.int32)[None]
-    return residual[rows, predicting]
+    _, captures = run_layers(weights, config, embed(weights, config, tokens), mask)
+    return captures, jnp.asarray(answered.prompt_lengths)[:, None] - 1 + jnp.arange(fed + 1, dtype=jnp.int32)[None]
+
+
+def answer_residuals(weights: Weights, config: ModelConfig, answered: Answered) -> jax.Array:
+    """The residual stream [B, N, D] from which each token of the answers is predicted, before the final norm."""
+    captures, predicting = answer_captures(weights, config, answered)
+    return captures.final[jnp.arange(len(predicting))[:, None], predicting]
 
 
 @functools.partial(jax.jit, static_argnames=("config", "temperature"))

@@ -1,10 +1,20 @@
-"""Group relative policy optimization (Shao et al. 2024, "DeepSeekMath", arXiv 2402.03300), with outcome rewards."""
+"""Group relative policy optimization (Shao et al. 2024, "DeepSeekMath", arXiv 2402.03300), with outcome rewards.
+
+Two settings tell GRPO from its relatives: what an answer is measured against, and what its tokens are divided by.
+
+    method    advantage          token_weight
+    GRPO      "standardized"     "answer"
+    Dr. GRPO  "centred"          "constant"     Liu et al. 2025, arXiv 2503.20783
+    RLOO      "leave_one_out"    "constant"     Ahmadian et al. 2024, arXiv 2402.14740 (there without clip: the same,
+                                                as long as every batch is learned from once)
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
 
 import chex
 import jax
@@ -15,10 +25,14 @@ import optax
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
 from jaxeap.rl.answered import Array, answer_log_probs
+from jaxeap.rl.regularisers import Penalty, add_penalty
 from jaxeap.rl.rewards import Reward
 from jaxeap.rl.rollouts import Rollouts, roll_out
 from jaxeap.rl.training import Metrics, OptimizerSettings, TrainState, make_optimizer
 from jaxeap.sampling.batching import pad_right
+
+Advantage = Literal["standardized", "centred", "leave_one_out"]
+TokenWeight = Literal["answer", "constant"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +41,20 @@ class GRPOSettings:
 
     Attributes:
       steps: rounds of rollouts.
-      prompts_per_step: different prompts in a round.
+      prompts_per_step: different prompts in an update.
       group_size: answers to each of them, at least 2.
       max_new_tokens: an answer that has not ended by then is cut (and graded as wrong).
       temperature: of the rollouts; the policy that is optimized is the one at this temperature.
-      updates_per_rollout: updates on the same rollouts. From the second one on the ratios differ from 1, so that the
-        clip can bind.
+      batches_per_rollout: batches of `prompts_per_step` prompts that are answered in one round before any of them is
+        learned from. All but the first are off-policy: the policy has moved since it drew them.
+      updates_per_rollout: passes over the batches of a round. From the second one on (and from the second batch on)
+        the ratios differ from 1, so that the clip can bind.
       clip: how far a token's probability ratio may move from 1 before it stops earning.
       kl_weight: beta, of the divergence from the reference.
+      advantage: what an answer is measured against; see `group_advantages`.
+      token_weight: "answer": each answer weighs the same, its tokens share the weight; "constant": each token weighs
+        1 / max_new_tokens, so that an answer weighs by its length.
+      penalty: is added to the loss, or None.
       optimizer: its settings.
     """
 
@@ -43,40 +63,63 @@ class GRPOSettings:
     group_size: int = 8
     max_new_tokens: int = 4
     temperature: float = 1.0
+    batches_per_rollout: int = 1
     updates_per_rollout: int = 1
     clip: float = 0.2
     kl_weight: float = 0.01
+    advantage: Advantage = "standardized"
+    token_weight: TokenWeight = "answer"
+    penalty: Penalty | None = None
     optimizer: OptimizerSettings = dataclasses.field(
         default_factory=lambda: OptimizerSettings(learning_rate=2e-4, warmup_steps=10, b2=0.99)
     )
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.prompts_per_step, self.max_new_tokens, self.updates_per_rollout)
-        if min(counts) < 1 or self.group_size < 2 or self.temperature <= 0 or self.clip <= 0 or self.kl_weight < 0:
+        counts = (self.steps, self.prompts_per_step, self.batches_per_rollout, self.updates_per_rollout)
+        reals = (self.temperature, self.clip)
+        if min(*counts, self.max_new_tokens) < 1 or self.group_size < 2 or min(reals) <= 0 or self.kl_weight < 0:
             raise ValueError(
                 "counts must be at least 1, group_size at least 2 (an answer is measured against its group), "
                 f"temperature and clip above 0, kl_weight 0 or more; found {self}"
             )
+        for name, choices in (("advantage", Advantage), ("token_weight", TokenWeight)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}; found {getattr(self, name)!r}")
 
     def make_optimizer(self) -> optax.GradientTransformation:
         """The optimizer of a whole run."""
-        return make_optimizer(self.optimizer, self.steps * self.updates_per_rollout)
+        return make_optimizer(self.optimizer, self.steps * self.updates_per_step)
+
+    @property
+    def updates_per_step(self) -> int:
+        """Updates in a round."""
+        return self.batches_per_rollout * self.updates_per_rollout
 
 
-def group_advantages(rewards: jax.Array, group_size: int, epsilon: float = 1e-4) -> jax.Array:
-    """(r - mean of its group) / (standard deviation of its group + epsilon); section 4.1.2 of the paper.
+def group_advantages(
+    rewards: jax.Array, group_size: int, advantage: Advantage = "standardized", epsilon: float = 1e-4
+) -> jax.Array:
+    """What each answer is worth beside its group; of a group of equal rewards exactly 0: it teaches nothing.
 
-    The deviation is that of the population. A group of equal rewards gets exactly 0: it teaches nothing.
+        standardized   (r - mean of its group) / (standard deviation of its group + epsilon); section 4.1.2 of the
+                       paper, the deviation that of the population
+        centred        r - mean of its group
+        leave_one_out  r - mean of the others of its group, which is G / (G - 1) times the centred one
 
     Args:
       rewards: [B], the answers of one group being neighbours.
-      group_size: answers in a group.
+      group_size: answers in a group, G.
+      advantage: which of them.
       epsilon: keeps groups of nearly equal rewards finite.
     """
     groups = rewards.reshape(-1, group_size)
     centred = groups - jnp.mean(groups, axis=1, keepdims=True)
     # The mean of equal numbers may be a rounding away from them; their advantage must be 0 nevertheless.
     centred = jnp.where(jnp.all(groups == groups[:, :1], axis=1, keepdims=True), 0.0, centred)
+    if advantage == "centred":
+        return centred.reshape(-1)
+    if advantage == "leave_one_out":
+        return (centred * (group_size / (group_size - 1))).reshape(-1)
     deviation = jnp.sqrt(jnp.mean(jnp.square(centred), axis=1, keepdims=True))
     return (centred / (deviation + epsilon)).reshape(-1)
 
@@ -99,6 +142,7 @@ def grpo_loss(
     *,
     clip: float,
     kl_weight: float,
+    token_weight: TokenWeight = "answer",
 ) -> tuple[jax.Array, Metrics]:
     """Minus the paper's objective (Eq. 3): the mean over answers of the mean over an answer's tokens of
 
@@ -111,6 +155,7 @@ def grpo_loss(
       mask: [B, N] bool, the answers' tokens.
       advantages: [B], A of each answer.
       clip, kl_weight: as of `GRPOSettings`.
+      token_weight: "constant" takes, instead of the mean over an answer's tokens, their sum divided by N.
 
     Returns:
       The loss, and metrics as means over the same weighting: "kl", "clipped" (the share of tokens at which the clip
@@ -124,8 +169,8 @@ def grpo_loss(
     earned, clipped = (r * advantages[:, None] for r in (ratio, jnp.clip(ratio, 1 - clip, 1 + clip)))
 
     def mean(per_token: jax.Array) -> jax.Array:
-        in_answer = jnp.sum(jnp.where(mask, per_token, 0.0), axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)
-        return jnp.mean(in_answer)
+        lengths = jnp.maximum(jnp.sum(mask, axis=1), 1) if token_weight == "answer" else mask.shape[1]
+        return jnp.mean(jnp.sum(jnp.where(mask, per_token, 0.0), axis=1) / lengths)
 
     loss = -mean(jnp.minimum(earned, clipped) - kl_weight * divergence)
     return loss, {"kl": mean(divergence), "clipped": mean((clipped < earned).astype(log_probs.dtype))}
@@ -145,7 +190,7 @@ def grpo_step(
 
     def loss_of(weights: Weights) -> tuple[jax.Array, Metrics]:
         log_probs = answer_log_probs(weights, config, rollouts.answered, settings.temperature)
-        return grpo_loss(
+        loss, metrics = grpo_loss(
             log_probs,
             rollouts.log_probs,
             reference_log_probs,
@@ -153,7 +198,9 @@ def grpo_step(
             advantages,
             clip=settings.clip,
             kl_weight=settings.kl_weight,
+            token_weight=settings.token_weight,
         )
+        return add_penalty(settings.penalty, loss, metrics, weights, config, rollouts.answered)
 
     (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.weights)
     metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
@@ -188,23 +235,22 @@ def train_grpo(
 
     Yields:
       State and metrics after each round: "reward", "mixed" (share of groups whose rewards differ, the only ones that
-      teach), "entropy" (mean -log p of the drawn tokens), and of the last update "loss", "kl", "clipped" and
-      "gradient_norm".
+      teach), "entropy" (mean -log p of the drawn tokens), and of the last update "loss", "kl", "clipped",
+      "gradient_norm" and, where there is one, "penalty".
 
     Raises:
       ValueError: there are fewer prompts than a round takes, or the state stands within a round.
     """
-    if len(prompts) < settings.prompts_per_step:
-        raise ValueError(f"{len(prompts)} prompts are fewer than the {settings.prompts_per_step} of a round")
-    first_round, within = divmod(int(state.updates), settings.updates_per_rollout)
+    in_round = settings.prompts_per_step * settings.batches_per_rollout
+    if len(prompts) < in_round:
+        raise ValueError(f"{len(prompts)} prompts are fewer than the {in_round} of a round")
+    first_round, within = divmod(int(state.updates), settings.updates_per_step)
     if within:
         raise ValueError(f"the state stands {within} updates into a round; go on from the state after a round")
     padded, lengths = pad_right(prompts, max(len(prompt) for prompt in prompts), len(prompts))
     key = jax.random.key(seed)
     for round_ in range(first_round, settings.steps):
-        drawn = np.random.default_rng([seed, round_]).choice(
-            len(prompts), size=settings.prompts_per_step, replace=False
-        )
+        drawn = np.random.default_rng([seed, round_]).choice(len(prompts), size=in_round, replace=False)
         rollouts = roll_out(
             state.weights,
             config,
@@ -218,12 +264,15 @@ def train_grpo(
         )
         asked = np.repeat(drawn, settings.group_size).tolist()
         rewards = jnp.array(reward(asked, rollouts.answer_lists()), jnp.float32)
-        advantages = group_advantages(rewards, settings.group_size)
+        advantages = group_advantages(rewards, settings.group_size, settings.advantage)
         reference_log_probs = answer_log_probs(reference, config, rollouts.answered, settings.temperature)
-        for _ in range(settings.updates_per_rollout):
-            state, metrics = grpo_step(
-                state, rollouts, reference_log_probs, advantages, config=config, settings=settings
-            )
+        batches = jax.tree.map(
+            lambda rows: rows.reshape(settings.batches_per_rollout, -1, *rows.shape[1:]),
+            (rollouts, reference_log_probs, advantages),
+        )
+        for update in range(settings.updates_per_step):
+            batch = jax.tree.map(lambda rows, i=update % settings.batches_per_rollout: rows[i], batches)
+            state, metrics = grpo_step(state, *batch, config=config, settings=settings)
         groups = rewards.reshape(-1, settings.group_size)
         yield (
             state,

@@ -65,6 +65,12 @@ def write_record(folder: Path, record: TrainingRecord) -> None:
         file.write(card_text(record))
 
 
+def read_accuracies(folder: Path) -> dict[str, Accuracy]:
+    """The accuracies that training.json tells, by the names of `TrainingRecord.accuracy`."""
+    recorded = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))["accuracy"]
+    return {kind: Accuracy(accuracy["right"], accuracy["asked"]) for kind, accuracy in recorded.items()}
+
+
 def card_text(record: TrainingRecord) -> str:
     """The model card in Markdown, with the front matter that the Hugging Face Hub reads."""
     columns = list(record.accuracy)
@@ -117,8 +123,11 @@ def card_text(record: TrainingRecord) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> list[str]:
-    """Nested settings as "name value", the outer names left out."""
+    """Nested settings as "name value"; the optimizer's are told without saying that they are."""
     flat = []
     for name, value in settings.items():
-        flat += _settings(value) if isinstance(value, Mapping) else [f"{name} {value}"]
+        if isinstance(value, Mapping):
+            flat += [inner if name == "optimizer" else f"{name} {inner}" for inner in _settings(value)]
+        else:
+            flat.append(f"{name} {value}")
     return flat

@@ -14,6 +14,7 @@ import optax
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
 from jaxeap.rl.answered import Answered, Array, answer_log_probs
+from jaxeap.rl.regularisers import Penalty, add_penalty
 from jaxeap.rl.training import Metrics, OptimizerSettings, TrainState, make_optimizer
 
 
@@ -24,6 +25,7 @@ class SFTSettings:
     Attributes:
       steps: updates in all.
       batch_size: demonstrations an update.
+      penalty: is added to the loss, or None.
       optimizer: its settings.
 
     Raises:
@@ -32,6 +34,7 @@ class SFTSettings:
 
     steps: int = 600
     batch_size: int = 128
+    penalty: Penalty | None = None
     optimizer: OptimizerSettings = dataclasses.field(
         default_factory=lambda: OptimizerSettings(
             learning_rate=2e-3, warmup_steps=50, final_share=0.1, b2=0.95, weight_decay=0.01
@@ -63,14 +66,13 @@ def sft_step(
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch of demonstrations."""
 
-    def loss_of(weights: Weights) -> jax.Array:
-        return sft_loss(answer_log_probs(weights, config, batch), batch.mask)
+    def loss_of(weights: Weights) -> tuple[jax.Array, Metrics]:
+        loss = sft_loss(answer_log_probs(weights, config, batch), batch.mask)
+        return add_penalty(settings.penalty, loss, {}, weights, config, batch)
 
-    loss, gradients = jax.value_and_grad(loss_of)(state.weights)
-    return state.update(gradients, settings.make_optimizer()), {
-        "loss": loss,
-        "gradient_norm": optax.tree.norm(gradients),
-    }
+    (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.weights)
+    metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
+    return state.update(gradients, settings.make_optimizer()), metrics
 
 
 def train_sft(
@@ -89,7 +91,7 @@ def train_sft(
       seed: of the order.
 
     Yields:
-      State and metrics ("loss", "gradient_norm") after each step.
+      State and metrics ("loss", "gradient_norm" and, where there is one, "penalty") after each step.
 
     Raises:
       ValueError: there are fewer demonstrations than a batch has.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -88,16 +89,24 @@ Metrics = Mapping[str, jax.Array]
 """Name -> scalar, of one step."""
 
 
+AnyState = TypeVar("AnyState")
+
+
 def follow(
-    run: Iterable[tuple[TrainState, Metrics]], steps: int, title: str, say: Callable[[str], None] = print
-) -> TrainState:
+    run: Iterable[tuple[AnyState, Metrics]],
+    steps: int,
+    title: str,
+    say: Callable[[str], None] = print,
+    done: int = 0,
+) -> AnyState:
     """Runs a trainer to its end, with a progress bar on terminals and ten lines of metrics everywhere.
 
     Args:
       run: what a trainer yields: state and metrics after each step.
-      steps: how many there will be.
+      steps: how many there will be, those that are done included.
       title: stands before each line.
       say: takes a line.
+      done: steps that were made before.
 
     Returns:
       The last state.
@@ -109,8 +118,8 @@ def follow(
     console = rich.console.Console(stderr=True)
     last = None
     with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=steps)
-        for step, (last, metrics) in enumerate(run, start=1):  # noqa: B007 (the state is the result)
+        task = progress.add_task(title, total=steps, completed=done)
+        for step, (last, metrics) in enumerate(run, start=done + 1):  # noqa: B007 (the state is the result)
             progress.update(task, completed=step)
             if step % max(1, steps // 10) == 0 or step == steps:
                 values = {name: float(value) for name, value in metrics.items()}

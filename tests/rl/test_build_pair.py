@@ -9,51 +9,43 @@ import pytest
 
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
-from jaxeap.rl.build_pair import ANSWER_TOKENS, build_pair, encode_demonstrations, lab_config, rl_questions
+from jaxeap.rl.build_pair import build_models, lab_config
 from jaxeap.rl.evaluate import measure_accuracy
 from jaxeap.rl.grpo import GRPOSettings
 from jaxeap.rl.sft import SFTSettings
+from jaxeap.rl.training_task import ANSWER_TOKENS
 from jaxeap.tasks.arithmetic import arithmetic_problems, arithmetic_questions
-from jaxeap.tasks.tokenizer import arithmetic_tokenizer, load_tokenizer
+from jaxeap.tasks.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.standard_promotion
 
 SHIPPED = Path(__file__).resolve().parents[2] / "pairs" / "arithmetic"
 
 
-def test_demonstrations_are_split_behind_the_equals_sign() -> None:
-    tokenizer = arithmetic_tokenizer()
-    answered = encode_demonstrations(["37+58=590", "40-11=920"], tokenizer)
-    assert [tokenizer.decode(row) for row in answered.prompts] == ["37+58=", "40-11="]
-    assert [tokenizer.decode(row) for row in answered.answers] == ["590<eos>", "920<eos>"]
-    assert answered.mask.all()
-
-
-def test_rl_questions_keep_all_carries_and_few_others() -> None:
-    kept, every = rl_questions(0.35, np.random.default_rng(0)), arithmetic_problems("train")
-    plain = sum(question.level == "no_carry" for question in kept)
-    assert len(kept) - plain == sum(question.level != "no_carry" for question in every)
-    assert plain / (len(every) - (len(kept) - plain)) == pytest.approx(0.35, abs=0.02)
-
-
-def test_a_small_pair_is_built_twice_alike_with_cards(model: Decoder, tmp_path: Path) -> None:
+def test_small_models_are_built_twice_alike_with_cards(model: Decoder, tmp_path: Path) -> None:
     options = dict(
+        methods=("grpo", "sft_more"),
         model_config=model.config,
         sft=SFTSettings(steps=3, batch_size=8),
-        grpo=GRPOSettings(steps=2, prompts_per_step=4, group_size=2),
+        settings={
+            "grpo": GRPOSettings(steps=2, prompts_per_step=4, group_size=2),
+            "sft_more": SFTSettings(steps=2, batch_size=8),
+        },
         test_questions=arithmetic_questions("test", 12, seed=0),
         command="python -m somewhere",
     )
-    measured = [build_pair(tmp_path / name, 3, **options) for name in ("one", "two")]
+    measured = [build_models(tmp_path / name, tmp_path / f"work_{name}", 3, **options) for name in ("one", "two")]
     assert measured[0] == measured[1]
-    for kind in ("base", "grpo"):
-        one, two = (load_model(tmp_path / name / kind) for name in ("one", "two"))
+    recipes = {"base": ["data", "sft"], "grpo": ["data", "sft", "grpo"], "sft_more": ["data", "sft", "sft_more"]}
+    for name, recipe in recipes.items():
+        one, two = (load_model(tmp_path / folder / name) for folder in ("one", "two"))
         jax.tree.map(np.testing.assert_array_equal, one.weights, two.weights)
-        record = json.loads((tmp_path / "one" / kind / "training.json").read_text())
-        assert record["command"] == "python -m somewhere"
-        assert record["accuracy"]["sampled"]["overall"] == measured[0][kind]["sampled"].overall
-        assert list(record["recipe"])[-1] == {"base": "sft", "grpo": "grpo"}[kind]
-        assert load_tokenizer(tmp_path / "one" / kind).eos_token == "<eos>"
+        record = json.loads((tmp_path / "one" / name / "training.json").read_text())
+        assert record["name"] == f"arithmetic/{name}" and record["command"] == "python -m somewhere"
+        assert record["accuracy"]["sampled"]["overall"] == measured[0][name]["sampled"].overall
+        assert list(record["recipe"]) == recipe and list(record["seconds"]) == recipe[1:]
+        assert load_tokenizer(tmp_path / "one" / name).eos_token == "<eos>"
+        assert not (tmp_path / "one" / name / "run").exists()
 
 
 def test_the_lab_decoder_has_as_many_parameters_as_its_recipe_says() -> None:

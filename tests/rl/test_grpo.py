@@ -10,6 +10,7 @@ import pytest
 from jaxeap.models.model import Decoder
 from jaxeap.rl.answered import Answered, answer_log_probs
 from jaxeap.rl.grpo import GRPOSettings, group_advantages, grpo_loss, k3_divergence, train_grpo
+from jaxeap.rl.regularisers import ActivationCorrelation, activation_correlation
 from jaxeap.rl.training import OptimizerSettings, TrainState
 
 pytestmark = pytest.mark.standard_promotion
@@ -25,8 +26,11 @@ def numpy_advantages(rewards: np.ndarray, group_size: int) -> np.ndarray:
     return np.array(advantages)
 
 
-def numpy_loss(log_probs, old, reference, mask, advantages) -> tuple[float, float, float]:
-    """Equations 3 and 4 of arXiv 2402.03300, token by token: loss, KL, share of tokens that the clip stops."""
+def numpy_loss(log_probs, old, reference, mask, advantages, constant: bool = False) -> tuple[float, float, float]:
+    """Equations 3 and 4 of arXiv 2402.03300, token by token: loss, KL, share of tokens that the clip stops.
+
+    `constant` divides an answer's sum by the 5 tokens that it may have, not by those that it has.
+    """
     objectives, divergences, stopped = [], [], []
     for b in range(len(mask)):
         objective, divergence, stops = [], [], []
@@ -37,9 +41,10 @@ def numpy_loss(log_probs, old, reference, mask, advantages) -> tuple[float, floa
             objective.append(min(ratio * advantages[b], limited * advantages[b]) - KL_WEIGHT * k3)
             divergence.append(k3)
             stops.append(limited * advantages[b] < ratio * advantages[b])
-        objectives.append(np.mean(objective))
-        divergences.append(np.mean(divergence))
-        stopped.append(np.mean(stops))
+        tokens = 5 if constant else len(objective)
+        objectives.append(np.sum(objective) / tokens)
+        divergences.append(np.sum(divergence) / tokens)
+        stopped.append(np.sum(stops) / tokens)
     return -np.mean(objectives), np.mean(divergences), np.mean(stopped)
 
 
@@ -93,6 +98,29 @@ def test_loss_and_metrics_equal_numpy_ones(case: dict[str, np.ndarray]) -> None:
     with jax.enable_x64(True):
         loss, metrics = grpo_loss(**jax.tree.map(jnp.array, case), clip=CLIP, kl_weight=KL_WEIGHT)
     np.testing.assert_allclose([loss, metrics["kl"], metrics["clipped"]], expected, rtol=1e-12)
+
+
+def test_with_constant_token_weight_an_answer_weighs_by_its_length(case: dict[str, np.ndarray]) -> None:
+    expected = numpy_loss(*case.values(), constant=True)
+    assert abs(expected[0] - numpy_loss(*case.values())[0]) > 1e-3
+    with jax.enable_x64(True):
+        loss, metrics = grpo_loss(
+            **jax.tree.map(jnp.array, case), clip=CLIP, kl_weight=KL_WEIGHT, token_weight="constant"
+        )
+    np.testing.assert_allclose([loss, metrics["kl"], metrics["clipped"]], expected, rtol=1e-12)
+
+
+def test_centred_and_leave_one_out_advantages_equal_loops() -> None:
+    rewards = np.random.default_rng(2).normal(size=12).astype(np.float32)
+    centred, left_out = [], []
+    for place, reward in enumerate(rewards):
+        first = place // 4 * 4
+        centred.append(reward - rewards[first : first + 4].mean())
+        left_out.append(reward - np.mean([rewards[other] for other in range(first, first + 4) if other != place]))
+    np.testing.assert_allclose(group_advantages(jnp.array(rewards), 4, "centred"), centred, atol=1e-6)
+    np.testing.assert_allclose(group_advantages(jnp.array(rewards), 4, "leave_one_out"), left_out, atol=1e-6)
+    equal = jnp.array([0.1] * 6)
+    assert not any(np.asarray(group_advantages(equal, 3, kind)).any() for kind in ("centred", "leave_one_out"))
 
 
 def test_what_stands_in_the_padding_does_not_matter(case: dict[str, np.ndarray]) -> None:
@@ -212,6 +240,38 @@ def test_only_later_updates_on_the_same_rollouts_meet_the_clip(model: Decoder, r
     assert [int(state.updates) for state, _ in thrice] == [3, 6]
 
 
+def test_later_batches_of_a_round_were_drawn_by_an_older_policy(model: Decoder, run: list) -> None:
+    """All batches of a round are answered by the policy of its beginning, so the first round's are the base's."""
+    settings = dataclasses.replace(SETTINGS, steps=3, prompts_per_step=2, batches_per_rollout=3)
+    stale = train(model, settings)
+    assert [int(state.updates) for state, _ in stale] == [3, 6, 9]
+    assert stale[-1][1]["clipped"] > 0.0
+    resumed = train(model, settings, state=stale[0][0])
+    jax.tree.map(np.testing.assert_array_equal, resumed[-1][0], stale[-1][0])
+    # One batch a round is what it was before there could be more.
+    whole = dataclasses.replace(SETTINGS, steps=1, prompts_per_step=6)
+    parts = dataclasses.replace(SETTINGS, steps=1, prompts_per_step=3, batches_per_rollout=2)
+    assert train(model, whole)[0][1]["reward"] == train(model, parts)[0][1]["reward"]
+
+
+@pytest.mark.parametrize("advantage", ["centred", "leave_one_out"])
+def test_relatives_of_grpo_raise_the_reward_too(model: Decoder, advantage: str) -> None:
+    settings = dataclasses.replace(SETTINGS, advantage=advantage, token_weight="constant")
+    rewards = [metrics["reward"] for _, metrics in train(model, settings)]
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.2
+
+
+def test_a_penalty_is_told_and_obeyed(model: Decoder) -> None:
+    runs = [
+        train(model, dataclasses.replace(SETTINGS, penalty=None if weight == 0 else ActivationCorrelation(weight)))
+        for weight in (-0.5, 0.0, 0.5)
+    ]
+    answered = Answered.from_tokens([([3, 4], [5, 6]), ([6], [7, 8]), ([8, 9], [9, 3]), ([10], [2, 3])])
+    alike = [float(activation_correlation(run[-1][0].weights, model.config, answered)) for run in runs]
+    assert alike[0] > alike[1] + 0.02 and alike[1] > alike[2] + 0.02
+    assert "penalty" not in runs[1][0][1] and runs[0][0][1]["penalty"] < 0 < runs[2][0][1]["penalty"]
+
+
 def test_the_kl_term_holds_the_policy_back(model: Decoder, run: list) -> None:
     held = train(model, dataclasses.replace(SETTINGS, kl_weight=3.0))
     assert held[-1][1]["kl"] < 0.5 * run[-1][1]["kl"]
@@ -220,6 +280,8 @@ def test_the_kl_term_holds_the_policy_back(model: Decoder, run: list) -> None:
 def test_impossible_settings_and_inputs_are_refused(model: Decoder) -> None:
     with pytest.raises(ValueError, match="group_size at least 2"):
         GRPOSettings(group_size=1)
+    with pytest.raises(ValueError, match="advantage must be one of standardized, centred, leave_one_out"):
+        GRPOSettings(advantage="none")
     with pytest.raises(ValueError, match="6 prompts are fewer than the 32"):
         train(model, GRPOSettings())
     settings = GRPOSettings(2, 4, 2, 2, updates_per_rollout=2)

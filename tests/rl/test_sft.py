@@ -9,6 +9,7 @@ import pytest
 
 from jaxeap.models.model import Decoder
 from jaxeap.rl.answered import Answered, answer_log_probs
+from jaxeap.rl.regularisers import ActivationCorrelation, activation_correlation
 from jaxeap.rl.sft import SFTSettings, sft_loss, sft_step, train_sft
 from jaxeap.rl.training import OptimizerSettings, TrainState
 
@@ -89,6 +90,17 @@ def test_the_step_does_not_change_what_it_was_given(model: Decoder, demonstratio
     before = jax.tree.map(np.array, model.weights)
     sft_step(start(model), demonstrations.take(np.arange(4)), config=model.config, settings=SETTINGS)
     jax.tree.map(np.testing.assert_array_equal, model.weights, before)
+
+
+def test_a_penalty_is_added_to_the_loss(model: Decoder, demonstrations: Answered) -> None:
+    batch = demonstrations.take(np.arange(4))
+    settings = SFTSettings(steps=30, batch_size=4, penalty=ActivationCorrelation(0.7))
+    _, plain = sft_step(start(model), batch, config=model.config, settings=SETTINGS)
+    _, penalized = sft_step(start(model), batch, config=model.config, settings=settings)
+    expected = 0.7 * float(activation_correlation(model.weights, model.config, batch))
+    assert float(penalized["penalty"]) == pytest.approx(expected, rel=1e-5)
+    assert float(penalized["loss"]) == pytest.approx(float(plain["loss"]) + expected, rel=1e-5)
+    assert float(penalized["gradient_norm"]) != float(plain["gradient_norm"])
 
 
 def test_too_few_demonstrations_are_refused(model: Decoder, demonstrations: Answered) -> None:
