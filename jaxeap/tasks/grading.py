@@ -24,8 +24,14 @@ def exact(answer: str, text: str) -> tuple[bool, str | None]:
     return extracted == answer.strip(), extracted
 
 
+def result(answer: str, text: str) -> tuple[bool, str | None]:
+    """Compares what stands after the last colon, where the steps before it end; without a colon there is no result."""
+    _, mark, extracted = text.rpartition(":")
+    return bool(mark) and extracted.strip() == answer.strip(), extracted.strip() if mark else None
+
+
 # A grader takes (reference answer, response text) and returns (correct, what was compared).
-GRADERS: dict[str, Callable[[str, str], tuple[bool, str | None]]] = {"exact": exact}
+GRADERS: dict[str, Callable[[str, str], tuple[bool, str | None]]] = {"exact": exact, "result": result}
 
 
 def grade(question: Question, response: Response, grader: str = "exact") -> Verdict:
