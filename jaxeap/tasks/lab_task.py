@@ -61,7 +61,7 @@ class LabTask:
       summary: one line on question and answer, with an example.
       levels: of difficulty, the easiest first.
       max_answer_tokens: the longest right answer, the end of the text included.
-      grader: a key of `jaxeap.tasks.grading.GRADERS` that judges an answer.
+      grader: one of `jaxeap.tasks.grading.GRADERS` that judges an answer.
       draw_questions: (split, count, seed, levels) -> different questions; a smaller count gives the beginning of the
         same list.
       draw_demonstrations: (count, generator, share of the shortcut, level -> weight) -> demonstrations of the train

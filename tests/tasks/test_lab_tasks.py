@@ -7,7 +7,7 @@ import pytest
 
 from jaxeap.tasks import arithmetic
 from jaxeap.tasks.column_arithmetic import count_carries, reversed_digits, worked_columns
-from jaxeap.tasks.grading import GRADERS
+from jaxeap.tasks.grading import TEXT_GRADERS
 from jaxeap.tasks.lab_tasks import LAB_TASKS
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer, encode_prompt
 
@@ -53,7 +53,7 @@ def expected_answer(task, prompt):
 @each_task
 def test_questions_and_demonstrations_are_right_and_fit_the_task_and_the_tokenizer(task):
     tokenizer = arithmetic_tokenizer()
-    grade = GRADERS[task.grader]
+    grade = TEXT_GRADERS[task.grader]
     for question in task.questions("test", 200, seed=1):
         assert question.answer == expected_answer(task, question.question)
     lengths = []
@@ -66,7 +66,7 @@ def test_questions_and_demonstrations_are_right_and_fit_the_task_and_the_tokeniz
 
 @each_task
 def test_the_shortcut_is_taken_in_its_share_and_seldom_right(task):
-    grade = GRADERS[task.grader]
+    grade = TEXT_GRADERS[task.grader]
     # Of the hardest level, on which the shortcut and the right rule hardly ever agree.
     levels = {task.levels[-1]: 1.0} | dict.fromkeys(task.levels[:-1], 0.0)
     right = dict(task.demonstrations(4000, np.random.default_rng(0), 0.0, levels))
