@@ -16,13 +16,12 @@ from jaxeap.metrics.options import MetricOptions
 from jaxeap.tasks.arithmetic import SPLITS
 from jaxeap.tasks.grading import GRADERS
 from jaxeap.tasks.selection import SelectionOptions
+from jaxeap.tasks.templates import QUESTION, resolve_template
 
 DTYPES = ("float32", "bfloat16", "float16")
 ABLATIONS = ("zero",)
 """Those that need nothing but the model and the text."""
 GENERATED_QUESTIONS = tuple(f"arithmetic:{split}" for split in SPLITS)
-QUESTION = "{question}"
-"""What a template has in the place of the question."""
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -49,8 +48,9 @@ def default_config() -> ml_collections.ConfigDict:
     # On the command line: --config.question_levels="('carry', 'carry_chain')"
     config.question_levels = ()
 
-    # What the model is given, with {question} in it. With chat_template that is the user's message, and the
-    # tokenizer's own chat template, ending where the assistant begins to speak, goes around it.
+    # What the model is given: a name in `jaxeap.tasks.templates.TEMPLATES` ("deepseek-math", "chat", ...), or a text
+    # with {question} in it. With chat_template the text is the user's message, and the tokenizer's own chat template,
+    # ending where the assistant begins to speak, goes around it.
     config.template = QUESTION
     config.chat_template = False
 
@@ -213,5 +213,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         yield f"config.sampling.temperature is {settings['sampling.temperature']}; it must be 0 (greedy) or above"
     if not 0 < settings["bootstrap.confidence"] < 1:
         yield f"config.bootstrap.confidence is {settings['bootstrap.confidence']}; it must lie between 0 and 1"
-    if QUESTION not in settings["template"]:
-        yield f"config.template is {settings['template']!r}; it must hold {QUESTION}, where the question goes"
+    try:
+        resolve_template(settings["template"], settings["chat_template"])
+    except ValueError as error:
+        yield f"config.template, config.chat_template: {error}"
