@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jaxeap.tasks.final_answer import final_answer
 from jaxeap.tasks.jsonl import read_records, write_records
 from jaxeap.tasks.judgement import Judgement
 from jaxeap.tasks.math_grading import grade_math
@@ -31,7 +32,8 @@ class Verdict:
     Attributes:
       question_id: the `Question.id` that it answers.
       correct: whether it is right.
-      extracted: which part of its text was compared; None where none was found.
+      extracted: which part of its text was compared; None where none was found. Of an unfinished answer, what it states
+        as its final answer.
       note: why the text did not decide: "unfinished", "time limit", or an error of the grader; "" otherwise.
     """
 
@@ -80,18 +82,21 @@ def grade_responses(
             f"{len(strangers)} of {len(responses)} responses are to unknown questions (first: {strangers[0]!r}); "
             "grade them against the questions that were asked"
         )
-    answers = [(by_id[response.question_id].answer, response.text) for response in responses]
+    finished = [response for response in responses if response.finished]
+    answers = [(by_id[response.question_id].answer, response.text) for response in finished]
+    advance(len(responses) - len(finished))
     if grader == MATH:
-        judgements = grade_math(answers, seconds=seconds, workers=workers, advance=advance)
+        judgements = iter(grade_math(answers, seconds=seconds, workers=workers, advance=advance))
     else:
-        judgements = [TEXT_GRADERS[grader](*answer) for answer in answers]
+        judgements = (TEXT_GRADERS[grader](*answer) for answer in answers)
         advance(len(answers))
-    return [_verdict(response, judgement) for response, judgement in zip(responses, judgements, strict=True)]
+    return [_verdict(response, next(judgements) if response.finished else None) for response in responses]
 
 
-def _verdict(response: Response, judgement: Judgement) -> Verdict:
-    note = judgement.note if response.finished else UNFINISHED
-    return Verdict(response.question_id, judgement.correct and response.finished, judgement.extracted, note)
+def _verdict(response: Response, judgement: Judgement | None) -> Verdict:
+    if judgement is None:
+        return Verdict(response.question_id, False, final_answer(response.text), UNFINISHED)
+    return Verdict(response.question_id, *judgement)
 
 
 def read_verdicts(path: str | os.PathLike[str]) -> list[Verdict]:

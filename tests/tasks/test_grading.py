@@ -18,7 +18,8 @@ def _response(text, finished=True, question_id="37+58"):
     [
         ("590", True, True, "590"),
         (" 590\n", True, True, "590"),
-        ("590", False, False, "590"),
+        ("590", False, False, None),
+        ("so #### 590", False, False, "590"),
         ("580", True, False, "580"),
         ("0590", True, False, "0590"),
         ("59", True, False, "59"),
