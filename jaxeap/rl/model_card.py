@@ -26,7 +26,7 @@ class TrainingRecord:
       summary: one paragraph: what it is and what it started from.
       task: one paragraph: what it was trained and tested on.
       command: makes it again.
-      seed: of everything.
+      seed: of the last stage.
       parameters: how many numbers the model has.
       recipe: stage -> its settings.
       seconds: stage -> wall-clock time.
@@ -110,7 +110,7 @@ def card_text(record: TrainingRecord) -> str:
             "",
             f"    {record.command}",
             "",
-            f"Seed {record.seed}; {record.parameters:,} parameters; wall clock: {seconds}.",
+            f"Seed of the last stage: {record.seed}; {record.parameters:,} parameters; wall clock: {seconds}.",
             ", ".join(f"{name} {value}" for name, value in versions().items()) + ".",
             "",
             *recipe,

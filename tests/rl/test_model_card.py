@@ -30,7 +30,7 @@ def test_card_says_how_it_was_made_and_what_it_can_do() -> None:
     assert "| carry | 4 | 25.0% | 50.0% |" in lines
     assert "| no_carry | 4 | 75.0% | 50.0% |" in lines
     assert "    python -m jaxeap.rl.build_pair --seed=1" in lines
-    assert "Seed 1; 1,234,567 parameters; wall clock: sft 61 s." in lines
+    assert "Seed of the last stage: 1; 1,234,567 parameters; wall clock: sft 61 s." in lines
     assert "- sft: steps 600, learning_rate 0.002" in lines
 
 
