@@ -66,7 +66,7 @@ def run_trace(
         loss = counted_loss(weights, config, final, batch, propagation)
         return jnp.sum(loss), (captures, loss)
 
-    zeros = Taps.zeros(config, size, length, embedding.dtype, each_head=level == "head").probes()
+    zeros = Taps.zeros(config, size, length, embedding.dtype, each_head=level == "head")
     gradients, (captures, loss) = jax.grad(summed_loss, has_aux=True)(zeros)
     chex.assert_trees_all_equal_shapes_and_dtypes(gradients, zeros)
     chex.assert_shape(loss, (size,))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import inverse_root, norm, norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
-from jaxeap.models.taps import LayerTaps, tap
+from jaxeap.models.taps import LayerTaps
 
 QUERY_BLOCK = 512
 """Queries attended at once: attention probabilities take B * H * QUERY_BLOCK * S floats, never T * S."""
@@ -38,10 +38,10 @@ def project(
     """
     at_reader = taps is not None and getattr(taps, kind).ndim == 3
     if taps is not None and at_reader:
-        x = tap(x, getattr(taps, kind), taps.probing)
+        x = x + getattr(taps, kind)
     projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
     if taps is not None and not at_reader:
-        projected = tap(projected, getattr(taps, kind), taps.probing)
+        projected = projected + getattr(taps, kind)
     if f"{kind}_bias" in layer:
         projected = projected + layer[f"{kind}_bias"][None, None]
     return norm(projected, layer, f"{kind}_norm", config, propagation)

@@ -18,7 +18,7 @@ from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.rope import RopeConfig, rotate, rotations
 from jaxeap.models.routed_mlp import routed_mlp
-from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps, tap
+from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(queries, keys, values) -> (head outputs [B, T, H, K], whatever the mixing keeps, such as an updated cache)."""
@@ -99,7 +99,7 @@ def block(
     middle = x + attention
     mlp_input = x if config.parallel_blocks else middle
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
-    mlp_input = mlp_input if taps is None else tap(mlp_input, taps.mlp, taps.probing)
+    mlp_input = mlp_input if taps is None else mlp_input + taps.mlp
     mlp = feed_forward(mlp_input, layer, config, propagation)
     if overrides is not None:
         mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
@@ -283,7 +283,7 @@ def run_layers(
     positions = position_embedding(weights, positions_of(mask))
     start = embedding if positions is None else embedding + positions
     x, captured = jax.lax.scan(lambda x, here: step(x, *here), start, layered)
-    final = x if taps is None else tap(x, taps.final, taps.probing)
+    final = x if taps is None else x + taps.final
     return final, Captures(embedding=embedding, layers=captured, final=final)
 
 

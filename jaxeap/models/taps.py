@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -12,9 +11,7 @@ import jax.numpy as jnp
 from jaxeap.models.config import ModelConfig
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["query", "key", "value", "mlp"], meta_fields=["probing"]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LayerTaps:
     """Arrays added inside the layers. Stacked over layers as [L, ...]; inside the scan each layer sees its own.
@@ -25,17 +22,15 @@ class LayerTaps:
       key: [L, B, T, G, K] or [L, B, T, D], added to the keys, or to what they read, likewise.
       value: [L, B, T, G, K] or [L, B, T, D], added to the values, or to what they read, likewise.
       mlp: [L, B, T, D], added to the residual that the feed-forward layer reads, before its norm.
-      probing: the arrays are zero and only the gradient by them is asked for, see `tap`.
     """
 
     query: jax.Array
     key: jax.Array
     value: jax.Array
     mlp: jax.Array
-    probing: bool = False
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["layers", "final"], meta_fields=["probing"])
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Taps:
     """What is added at every destination: zero leaves the decoder as it is, and its gradient is the destination's.
@@ -43,12 +38,10 @@ class Taps:
     Attributes:
       layers: taps of the attention and feed-forward layers.
       final: [B, T, D], added to the residual that the unembedding reads, before the final norm.
-      probing: as in `LayerTaps`.
     """
 
     layers: LayerTaps
     final: jax.Array
-    probing: bool = False
 
     @classmethod
     def zeros(
@@ -67,24 +60,6 @@ class Taps:
             ),
             final=jnp.zeros((batch, length, config.embed_dim), dtype),
         )
-
-    def probes(self) -> Taps:
-        """The same taps, known to be zero: the forward pass then neither reads nor holds them."""
-        return Taps(dataclasses.replace(self.layers, probing=True), self.final, probing=True)
-
-
-def tap(x: jax.Array, added: jax.Array, probing: bool) -> jax.Array:
-    """x + added; while probing, `added` counts as zero and takes part in the backward pass alone."""
-    return _probe(x, added) if probing else x + added
-
-
-@jax.custom_vjp
-def _probe(x: jax.Array, zero: jax.Array) -> jax.Array:
-    del zero
-    return x
-
-
-_probe.defvjp(lambda x, zero: (x, None), lambda _, gradient: (gradient, gradient))
 
 
 @jax.tree_util.register_dataclass

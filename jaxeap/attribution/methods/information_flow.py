@@ -71,7 +71,7 @@ def information_flow(
     what the model makes of it.
 
     One forward pass and, beside it, S * (2L + 1) * T * D subtractions, less almost half by the order of the layers;
-    sources are expanded for `settings.chunk` positions at a time.
+    sources are expanded for about `settings.chunk` positions at a time, counted over all examples.
 
     Returns:
       Scores [B, S, J] float32 and losses [B] float32.
@@ -116,8 +116,9 @@ def shares_of_sources(
 ) -> jax.Array:
     """Weighted mean over positions [B, T] of every source's share in what every destination reads: [B, S, J]."""
     graph = settings.graph(config)
-    sources, chunk = Sources.of(captures), settings.chunk
+    sources = Sources.of(captures)
     batch, length, _ = sources.embedding.shape
+    chunk = max(1, settings.chunk // batch)  # The setting is for one example, and all are expanded side by side here.
     reads, read_of_column = _reads(captures, graph)
     written = np.stack([graph.mask[:, read_of_column.index(read)] for read in range(len(reads))])
     bounds = _group_bounds(written)
