@@ -73,7 +73,7 @@ def attribute(
       level: "block" or "head".
       ablation: "zero", "corrupted" (needs `batch.corrupted`), "mean" (needs `reference`) or "resample".
       reference: mean outputs of the sources, from `mean_sources`.
-      chunk: positions expanded at once; None takes as many as fit into `chunk_bytes`.
+      chunk: positions of an example expanded at once; None takes as many as fit into `chunk_bytes`.
       chunk_bytes: memory for the expanded sources and destinations.
       seed: of the draw for "resample".
       **options: the method's own, as in its options dataclass.

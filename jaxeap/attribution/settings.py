@@ -20,7 +20,7 @@ class Settings:
     Attributes:
       level: of the graph.
       ablation: what sources are replaced by.
-      chunk: positions expanded at once.
+      chunk: positions of an example expanded at once.
       seed: of the draw for ablation "resample".
     """
 
