@@ -13,13 +13,12 @@ Hardware:   one 80 GB GPU for 7B (16 GB of weights, one model in memory at a tim
             result beyond rounding.
 Time:       not measured yet at this size. Nearly all of it goes into writing the answers: up to 32768 tokens each, for
             every question; scoring takes one forward and one backward pass over some hundred tokens a question.
-Not yet:    a grader that finds the answer at the end of a worked solution. `exact`, the only one in
-            jaxeap/tasks/grading.py, wants the reference answer and nothing else, so on these models' answers it leaves
-            no question that both got right; the run then stops after `select` and says so.
+Needs:      pip install -r requirements/math.txt (answers are graded by value). The questions may come from the Hub as
+            well: pip install -r requirements/data.txt, --config.questions=hub:gsm8k --config.question_revision=COMMIT.
 
-The paper generated greedily, up to 32768 tokens for this pair, compared 100 questions that both models answered
-rightly, and counted the first tenth of the answers. Equal numbers are not to be expected: its scores were accumulated
-in bfloat16.
+The paper generated greedily, up to 32768 tokens for this pair, with DeepSeek-Math's prompt and not the models' chat
+template; compared 100 questions that both models answered rightly, and counted the first tenth of the answers. Equal
+numbers are not to be expected: its scores were accumulated in bfloat16.
 """
 
 import ml_collections
@@ -31,10 +30,10 @@ def get_config() -> ml_collections.ConfigDict:
     config = default_config()
     config.dtype = "bfloat16"
     config.num_questions = 400
-    config.template = "{question}\nPlease reason step by step, and put your final answer within \\boxed{}."
-    config.chat_template = True
+    config.template = "deepseek-math"
     config.sampling.max_new_tokens = 32768
     config.sampling.batch_size = 16  # 16 answers of full length take 30 GB of cache.
+    config.grader = "math"
     config.selection.alpha = 0.1
     config.selection.max_pairs = 100
     return config

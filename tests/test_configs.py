@@ -81,7 +81,8 @@ def chat_tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def test_flagship_runs_on_small_models_of_its_kind(tmp_path, monkeypatch):
-    """bfloat16, chat template, several stop tokens, questions from a file."""
+    """bfloat16, the paper's prompt, several stop tokens, questions from a file, answers graded by value."""
+    pytest.importorskip("math_verify")
     tokenizer = chat_tokenizer()
     shape = ModelConfig(
         family="qwen2",
@@ -123,6 +124,6 @@ def test_flagship_runs_on_small_models_of_its_kind(tmp_path, monkeypatch):
     for role in ("base", "tuned"):
         for response in responses_of(tmp_path / "w" / "respond", role):
             assert tokenizer.decode(list(response.prompt_tokens)) == (
-                f"<|im_start|>user\n{by_id[response.question_id].question}\nPlease reason step by step, and put your "
-                "final answer within \\boxed{}.<|im_end|>\n<|im_start|>assistant\n"
+                f"User: {by_id[response.question_id].question}\nPlease reason step by step, and put your final answer "
+                "within \\boxed{}.\n\nAssistant:"
             )

@@ -102,7 +102,7 @@ def test_torch_is_a_development_requirement_of_older_pythons_alone():
 
 
 def test_imports_are_required():
-    optional = _requirements(EXTRAS["math"]).keys()
+    optional = _requirements(EXTRAS["math"]).keys() | _requirements(EXTRAS["data"]).keys()
     missing = [
         f"{path} imports {name}"
         for path, name, lazy in _imported_distributions()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxeap.pipeline.artifacts import sha256
-from jaxeap.pipeline.settings import GENERATED_QUESTIONS
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB, HUB_QUESTIONS
 
 KnownHashes = MutableMapping[str, tuple[int, int, str]]
 """Absolute path -> (size in bytes, modification time in ns, hash of the content)."""
@@ -44,13 +44,16 @@ def model_identity(folder: str | Path, known: KnownHashes) -> str:
 
 
 def questions_identity(source: str, known: KnownHashes) -> str:
-    """Hash of a file of questions, or the name of generated ones; FileNotFoundError where there is no such file."""
-    if source in GENERATED_QUESTIONS:
+    """Hash of a file of questions, or the name of generated ones or of a set from the Hub, whose commit is a setting.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+    """
+    if source in GENERATED_QUESTIONS or source.startswith(HUB):
         return source
     if not Path(source).is_file():
-        raise FileNotFoundError(
-            f"{source}: no such file of questions (JSON lines), and not one of {', '.join(GENERATED_QUESTIONS)}"
-        )
+        others = ", ".join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))
+        raise FileNotFoundError(f"{source}: no such file of questions (JSON lines), and not one of {others}")
     return content_hash(Path(source), known)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from jaxeap.pipeline.settings import QUESTION
 from jaxeap.tasks.questions import Question
+from jaxeap.tasks.templates import QUESTION, resolve_template
 from jaxeap.tasks.tokenizer import encode_prompt
 
 if TYPE_CHECKING:
@@ -26,13 +26,14 @@ def prompt_tokens(
     Args:
       tokenizer: of the model.
       question: text of the question.
-      template: text with "{question}" in it; other braces stand for themselves.
+      template: text with "{question}" in it, other braces stand for themselves; or a name in `TEMPLATES`.
       chat_template: whether that is a user's message, to be wrapped by the tokenizer's chat template.
 
     Raises:
-      ValueError: the tokenizer has no chat template, the template raises an error, or there is no token for something
-        in the prompt.
+      ValueError: the tokenizer has no chat template, the template raises an error, there is no token for something in
+        the prompt, or the prompt begins with two beginning-of-text tokens.
     """
+    template, chat_template = resolve_template(template, chat_template)
     text = template.replace(QUESTION, question)
     if chat_template:
         if tokenizer.chat_template is None:
@@ -46,11 +47,17 @@ def prompt_tokens(
         except jinja2.TemplateError as error:
             where = f"the chat template of the tokenizer in {tokenizer.name_or_path}"
             raise ValueError(f"{where} refuses a single user's message: {error}") from error
-        return encode_prompt(tokenizer, text)
     tokens = encode_prompt(tokenizer, text)
     begin = tokenizer.bos_token_id
     adds_begin = begin is not None and tokenizer.encode("")[:1] == [begin]
-    return [begin, *tokens] if adds_begin and tokens[0] != begin else tokens
+    if not chat_template and adds_begin and tokens[0] != begin:
+        tokens = [begin, *tokens]
+    if begin is not None and tokens[:2] == [begin, begin]:
+        raise ValueError(
+            f"the prompt begins with two beginning-of-text tokens ({tokenizer.bos_token!r}); take one out of "
+            f"{'the chat template or ' if chat_template else ''}config.template"
+        )
+    return tokens
 
 
 def pair_prompts(

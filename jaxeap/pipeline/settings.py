@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
@@ -13,16 +14,23 @@ from ml_collections import config_dict
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.graph import Level
 from jaxeap.metrics.options import MetricOptions
-from jaxeap.tasks.arithmetic import SPLITS
-from jaxeap.tasks.grading import GRADERS
+from jaxeap.tasks.grading import GRADERS, MATH
+from jaxeap.tasks.lab_task import SPLITS
+from jaxeap.tasks.lab_tasks import LAB_TASKS
+from jaxeap.tasks.question_sets import COMMIT, QUESTION_SETS
 from jaxeap.tasks.selection import SelectionOptions
+from jaxeap.tasks.templates import QUESTION, resolve_template
 
 DTYPES = ("float32", "bfloat16", "float16")
 ABLATIONS = ("zero",)
 """Those that need nothing but the model and the text."""
-GENERATED_QUESTIONS = tuple(f"arithmetic:{split}" for split in SPLITS)
-QUESTION = "{question}"
-"""What a template has in the place of the question."""
+GENERATED_QUESTIONS = tuple(f"{task}:{split}" for task in LAB_TASKS for split in SPLITS)
+HUB = "hub:"
+"""Begins the name of a question set that comes from the Hugging Face Hub."""
+HUB_QUESTIONS = tuple(f"{HUB}{name}" for name in QUESTION_SETS)
+GENERATED, IMPORTED = "generated", "imported"
+RECORDED = "recorded"
+"""In place of a grader: the grades that imported responses bring along."""
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -39,8 +47,14 @@ def default_config() -> ml_collections.ConfigDict:
     # Of weights and activations; scores are float32 always.
     config.dtype = "float32"
 
-    # A file of JSON lines, or "arithmetic:test", "arithmetic:train" for generated ones.
+    # A file of JSON lines; "arithmetic:test", "arithmetic:train" (or another task of `jaxeap.tasks.lab_tasks`) for
+    # generated ones; "hub:gsm8k" (or another of `jaxeap.tasks.question_sets`) for a set from the Hugging Face Hub.
     config.questions = config_dict.placeholder(str)
+    # Whose published fields a file has, "math" for one; None finds question and answer under their usual names.
+    config.question_set = config_dict.placeholder(str)
+    # Of a set from the Hub: the commit of its repository, and the split; None takes the set's usual split.
+    config.question_revision = config_dict.placeholder(str)
+    config.question_split = config_dict.placeholder(str)
     # How many are drawn, each equally likely, and the seed of the draw; a smaller number gives the beginning of the
     # same list. None asks all in their order.
     config.num_questions = config_dict.placeholder(int)
@@ -49,10 +63,16 @@ def default_config() -> ml_collections.ConfigDict:
     # On the command line: --config.question_levels="('carry', 'carry_chain')"
     config.question_levels = ()
 
-    # What the model is given, with {question} in it. With chat_template that is the user's message, and the
-    # tokenizer's own chat template, ending where the assistant begins to speak, goes around it.
+    # What the model is given: a name in `jaxeap.tasks.templates.TEMPLATES` ("deepseek-math", "chat", ...), or a text
+    # with {question} in it. With chat_template the text is the user's message, and the tokenizer's own chat template,
+    # ending where the assistant begins to speak, goes around it.
     config.template = QUESTION
     config.chat_template = False
+
+    # "generated": the models are asked. "imported": config.questions is a file that holds both models' responses to its
+    # questions as well (`jaxeap.tasks.imported` says how); then the settings of sampling are not used, and a template
+    # other than the default one is what the prompts in the file must be.
+    config.responses = GENERATED
 
     config.sampling = ml_collections.ConfigDict()
     config.sampling.max_new_tokens = 1024  # An answer that has not ended by then is unfinished, so it is wrong.
@@ -60,8 +80,12 @@ def default_config() -> ml_collections.ConfigDict:
     config.sampling.seed = 0
     config.sampling.batch_size = 32  # Changes speed and memory alone.
 
-    # How answers are judged: a key of `jaxeap.tasks.grading.GRADERS`.
+    # How answers are judged: one of `jaxeap.tasks.grading.GRADERS`; "recorded" takes the grades of imported responses.
     config.grader = "exact"
+    # Of the grader "math": processor time for an answer in seconds, and how many processes; None is one for each core.
+    config.math_grading = ml_collections.ConfigDict()
+    config.math_grading.seconds = 10.0
+    config.math_grading.workers = config_dict.placeholder(int)  # Changes speed alone.
 
     # Which questions are compared, and how much of the answers counts; see `SelectionOptions`.
     config.selection = ml_collections.ConfigDict()
@@ -72,6 +96,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.selection.alpha = 0.1
     config.selection.max_pairs = config_dict.placeholder(int)  # None takes all (paper: 100).
     config.selection.seed = 42
+    config.selection.unequal_prompts = "refuse"  # Only imported responses can have them; or "drop", "drop_lengths".
 
     config.attribution = ml_collections.ConfigDict()
     config.attribution.method = "eap"
@@ -135,7 +160,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     require_known_keys(settings, "the config")
     if missing := flat(default_config()).keys() - settings.keys():
         raise ValueError(f"the config lacks {', '.join(sorted(missing))}; begin it with default_config()")
-    problems = [*_not_given(settings), *_out_of_range(settings)]
+    problems = [*_not_given(settings), *_out_of_range(settings), *_at_odds(settings)]
     for group, options in (("selection", SelectionOptions), ("metrics", MetricOptions)):
         try:
             options(**config[group])
@@ -178,7 +203,7 @@ def _not_given(settings: dict[str, Any]) -> Iterator[str]:
     wanted = {
         "base": "the folder of the model before training",
         "tuned": "the folder of the model after training",
-        "questions": f"a file of JSON lines, or one of {', '.join(GENERATED_QUESTIONS)}",
+        "questions": f"a file of JSON lines, or one of {', '.join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))}",
     }
     for key, what in wanted.items():
         if not settings[key]:
@@ -188,18 +213,21 @@ def _not_given(settings: dict[str, Any]) -> Iterator[str]:
 def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
     allowed = {
         "dtype": DTYPES,
-        "grader": tuple(GRADERS),
+        "grader": (*GRADERS, RECORDED),
+        "responses": (GENERATED, IMPORTED),
+        "question_set": (None, *QUESTION_SETS),
         "attribution.method": tuple(METHODS),
         "attribution.level": get_args(Level),
         "attribution.ablation": ABLATIONS,
     }
     for key, values in allowed.items():
         if settings[key] not in values:
-            yield f"config.{key} is {settings[key]!r}; choose one of {', '.join(values)}"
+            yield f"config.{key} is {settings[key]!r}; choose one of {', '.join(map(str, values))}"
     positive = (
         "num_questions",
         "sampling.max_new_tokens",
         "sampling.batch_size",
+        "math_grading.workers",
         "attribution.batch_size",
         "bootstrap.resamples",
     )
@@ -211,7 +239,36 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
             yield f"config.{key} is {settings[key]}; it must be 0 or more"
     if not 0 <= settings["sampling.temperature"] < math.inf:
         yield f"config.sampling.temperature is {settings['sampling.temperature']}; it must be 0 (greedy) or above"
+    if not 0 < settings["math_grading.seconds"] < math.inf:
+        yield f"config.math_grading.seconds is {settings['math_grading.seconds']}; it must be above 0"
     if not 0 < settings["bootstrap.confidence"] < 1:
         yield f"config.bootstrap.confidence is {settings['bootstrap.confidence']}; it must lie between 0 and 1"
-    if QUESTION not in settings["template"]:
-        yield f"config.template is {settings['template']!r}; it must hold {QUESTION}, where the question goes"
+    try:
+        resolve_template(settings["template"], settings["chat_template"])
+    except ValueError as error:
+        yield f"config.template, config.chat_template: {error}"
+
+
+def _at_odds(settings: dict[str, Any]) -> Iterator[str]:
+    """Settings that fit each by itself and not together, or that need what is not installed."""
+    source, responses = settings["questions"] or "", settings["responses"]
+    if source.startswith(HUB):
+        if source not in HUB_QUESTIONS:
+            yield f"config.questions is {source!r}; sets from the Hub are {', '.join(HUB_QUESTIONS)}"
+        elif not COMMIT.fullmatch(settings["question_revision"] or ""):
+            repository = QUESTION_SETS[source.removeprefix(HUB)].repository
+            yield (
+                f"config.questions is {source!r} and config.question_revision {settings['question_revision']!r}; pin "
+                f"{repository} by its full commit hash, which its page on the Hub shows under 'Files and versions'"
+            )
+    for key in ("question_revision", "question_split"):
+        if settings[key] is not None and not source.startswith(HUB):
+            yield f"config.{key} is {settings[key]!r}; only a set from the Hub has one, and {source!r} is none"
+    if settings["question_set"] is not None and (source.startswith(HUB) or source in GENERATED_QUESTIONS):
+        yield f"config.question_set is {settings['question_set']!r}; {source!r} is no file, so its fields are known"
+    if responses == IMPORTED and (source in (*GENERATED_QUESTIONS, *HUB_QUESTIONS) or settings["question_set"]):
+        yield "config.responses is 'imported'; then config.questions must be a file of responses, and no question_set"
+    if settings["grader"] == RECORDED and responses != IMPORTED:
+        yield "config.grader is 'recorded'; only imported responses bring grades along, set config.responses=imported"
+    if settings["grader"] == MATH and importlib.util.find_spec("math_verify") is None:
+        yield "config.grader is 'math'; it needs math-verify: pip install -r requirements/math.txt"

@@ -17,7 +17,7 @@ addition (37+58, 58+37) are on the same side, so that no test problem is seen in
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -115,8 +115,15 @@ def demonstrations(
     for name, share in (("drop_carry_share", drop_carry_share), ("no_carry_kept", no_carry_kept)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must be between 0 and 1, found {share}")
+    return weighted_demonstrations(count, rng, drop_carry_share, {"no_carry": no_carry_kept})
+
+
+def weighted_demonstrations(
+    count: int, rng: np.random.Generator, drop_carry_share: float, level_weights: Mapping[str, float]
+) -> list[str]:
+    """`demonstrations`, each problem drawn with its level's weight relative to the others; 1 where none is given."""
     problems = arithmetic_problems("train")
-    weights = np.array([no_carry_kept if problem.level == "no_carry" else 1.0 for problem in problems])
+    weights = np.array([level_weights.get(problem.level, 1.0) for problem in problems])
     right = [problem.question + problem.answer for problem in problems]
     wrong = [problem.question + drop_carry_answer(problem) for problem in problems]
     drawn = rng.choice(len(problems), size=count, p=weights / weights.sum())

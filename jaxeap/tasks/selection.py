@@ -12,10 +12,12 @@ of responses gives the same questions and the same truncation (beta 0.5, gamma 1
   - T_cut = max(1, alpha times the reference length, rounded down), one number for all questions and both models.
   - The sample is Python's `random.Random(seed).sample` over what is left, here put back into the order of asking.
 
-Two departures: prompts are compared token by token instead of by length only, and by default a difference is an error
-instead of a filter; and a question with an empty answer is left out, since no token of it could be counted.
+Two departures: prompts are compared token by token, and by default a difference is an error instead of a filter (the
+paper's code leaves out prompts of unequal length, which `unequal_prompts="drop_lengths"` does); and a question with an
+empty answer is left out, since no token of it could be counted.
 
-Which questions are kept does not depend on alpha, so a sweep over alpha compares the same questions.
+Which questions are kept does not depend on alpha, so a sweep over alpha compares the same questions (see
+`jaxeap.tasks.truncation`).
 """
 
 import dataclasses
@@ -39,7 +41,7 @@ from jaxeap.tasks.grading import Verdict
 from jaxeap.tasks.jsonl import replacing
 from jaxeap.tasks.responses import Response
 
-UNEQUAL_PROMPTS = ("refuse", "drop")
+UNEQUAL_PROMPTS = ("refuse", "drop", "drop_lengths")
 Role = Literal["base", "tuned"]
 
 
@@ -54,7 +56,8 @@ class SelectionOptions:
       alpha: the share of the reference length that is counted (paper: 0.03, 0.1, 0.3 and 0.5).
       max_pairs: how many questions to draw (paper: 100); None takes all.
       seed: of that draw.
-      unequal_prompts: "refuse" raises where the models were not given the same tokens, "drop" leaves the question out.
+      unequal_prompts: "refuse" raises where the models were not given the same tokens, "drop" leaves the question out,
+        "drop_lengths" leaves it out only where their numbers differ (as in the paper's code).
     """
 
     correctness: str = "both_right"
@@ -191,8 +194,8 @@ def select_pairs(
             "allow the models longer answers, and check that the prompt does not end in the end-of-text token",
         ),
         (
-            "equal prompts",
-            lambda id_: base_of[id_].prompt_tokens == tuned_of[id_].prompt_tokens,
+            "prompts of equal length" if options.unequal_prompts == "drop_lengths" else "equal prompts",
+            lambda id_: _prompts_agree(base_of[id_], tuned_of[id_], options),
             "ask both models with one tokenizer and one prompt template",
         ),
         (
@@ -282,6 +285,12 @@ def _keep(
 def _cut(response: Response, cut_length: int) -> CutSequence:
     tokens = response.prompt_tokens + response.answer_tokens[:cut_length]
     return CutSequence(tokens, start=len(response.prompt_tokens), stop=len(tokens))
+
+
+def _prompts_agree(base: Response, tuned: Response, options: SelectionOptions) -> bool:
+    if options.unequal_prompts == "drop_lengths":
+        return len(base.prompt_tokens) == len(tuned.prompt_tokens)
+    return base.prompt_tokens == tuned.prompt_tokens
 
 
 def _require_equal_prompts(base: Response, tuned: Response) -> None:

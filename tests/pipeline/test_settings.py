@@ -40,7 +40,6 @@ def test_every_group_of_settings_is_explained():
 @pytest.mark.parametrize(("group", "options"), [("selection", SelectionOptions), ("metrics", MetricOptions)])
 def test_groups_have_the_options_and_defaults_of_their_dataclass(group, options):
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
-    defaults.pop("unequal_prompts", None)  # Unequal prompts are refused before anything is answered.
     assert dict(default_config()[group]) == defaults
 
 
@@ -93,6 +92,18 @@ def test_pair_and_questions_must_be_given():
     [
         ("dtype", "float8", "choose one of float32"),
         ("grader", "guess", "choose one of"),
+        ("grader", "recorded", "only imported responses bring grades along"),
+        ("math_grading.seconds", 0.0, "above 0"),
+        ("math_grading.workers", 0, "at least 1"),
+        ("responses", "made", "choose one of generated, imported"),
+        ("responses", "imported", "must be a file of responses"),
+        ("questions", "hub:gsm", "sets from the Hub are hub:gsm8k, hub:math"),
+        ("questions", "hub:gsm8k", "question_revision None; pin openai/gsm8k by its full commit hash"),
+        ("question_revision", "main", "only a set from the Hub has one"),
+        ("question_set", "gsm", "choose one of None, gsm8k, math"),
+        ("question_set", "gsm8k", "is no file, so its fields are known"),
+        ("template", "deepseek", "must hold {question}, .* or be one of deepseek-math"),
+        ("selection.unequal_prompts", "keep", "unequal_prompts must be one of"),
         ("attribution.method", "magic", "choose one of eap"),
         ("attribution.level", "layer", "choose one of block, head"),
         ("attribution.ablation", "corrupted", "choose one of zero"),

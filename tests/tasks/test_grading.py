@@ -27,7 +27,8 @@ def _response(text, finished=True, question_id="37+58"):
     ],
 )
 def test_exact(text, finished, correct, extracted):
-    assert grade(QUESTION, _response(text, finished)) == Verdict("37+58", correct, extracted)
+    note = "" if finished else "unfinished"
+    assert grade(QUESTION, _response(text, finished)) == Verdict("37+58", correct, extracted, note)
 
 
 def test_exact_ignores_white_space_around_the_reference_too():
@@ -35,7 +36,7 @@ def test_exact_ignores_white_space_around_the_reference_too():
 
 
 def test_an_unknown_grader_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown grader 'exakt'; known graders: exact"):
+    with pytest.raises(ValueError, match="unknown grader 'exakt'; known graders: boolean, choice, exact, math"):
         grade(QUESTION, _response("590"), grader="exakt")
 
 
@@ -56,7 +57,17 @@ def test_responses_meet_their_questions_in_any_order():
         grade_responses(questions, [_response("590"), _response("590", question_id="9")])
 
 
+def test_mathematics_is_graded_by_value_in_the_order_of_the_responses():
+    pytest.importorskip("math_verify")
+    questions = [Question("a", "?", "\\frac{1}{2}"), Question("b", "?", "7")]
+    responses = [_response(r"\boxed{8}", question_id="b"), _response("#### 0.5", question_id="a")]
+    done = []
+    verdicts = grade_responses(questions, responses, "math", workers=1, advance=done.append)
+    assert verdicts == [Verdict("b", False, "8"), Verdict("a", True, "0.5")]
+    assert sum(done) == 2
+
+
 def test_round_trip(tmp_path):
-    verdicts = [Verdict("a", True, "590"), Verdict("b", False, None)]
+    verdicts = [Verdict("a", True, "590"), Verdict("b", False, None, "time limit")]
     write_verdicts(tmp_path / "v.jsonl", verdicts)
     assert read_verdicts(tmp_path / "v.jsonl") == verdicts

@@ -159,6 +159,16 @@ def test_different_prompts_are_dropped_on_request():
     assert selection.reference_length == 7.0
 
 
+def test_prompts_of_one_length_are_kept_on_request():
+    base, tuned, *verdicts = _pairs([(5, 5), (9, 9), (7, 7)])
+    tuned[1] = _response("q1", 9, prompt=(7, 3, 9))
+    tuned[2] = _response("q2", 7, prompt=(7, 8))
+    selection = select_pairs(base, tuned, *verdicts, SelectionOptions(unequal_prompts="drop_lengths"))
+    assert selection.question_ids == ["q0", "q1"]
+    assert ("prompts of equal length", 1, 2) in selection.account
+    assert selection.sequences("tuned")[1][:3] == [7, 3, 9]
+
+
 def test_an_empty_prompt_is_refused():
     _, tuned, *verdicts = _pairs([(5, 5)])
     with pytest.raises(ValueError, match="'q0': the prompt has no token"):
@@ -203,7 +213,7 @@ def test_no_responses_at_all_is_an_empty_selection():
         ({"alpha": 0.0}, "alpha must be"),
         ({"alpha": float("nan")}, "alpha must be"),
         ({"max_pairs": 0}, "max_pairs must be"),
-        ({"unequal_prompts": "keep"}, "one of refuse, drop"),
+        ({"unequal_prompts": "keep"}, "one of refuse, drop, drop_lengths"),
     ],
 )
 def test_impossible_options_are_refused(option, message):

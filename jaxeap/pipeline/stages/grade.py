@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.pair import ROLES
+from jaxeap.pipeline.progress import progress_bar
+from jaxeap.pipeline.settings import RECORDED
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.pipeline.stages.respond import questions_of, responses_of
+from jaxeap.pipeline.stages.respond import questions_of, recorded_verdicts_of, responses_of
 from jaxeap.tasks.correctness import correctness_classes, count_classes
 from jaxeap.tasks.grading import Verdict, grade_responses, read_verdicts, write_verdicts
 from jaxeap.tasks.selection import Role
@@ -29,7 +32,7 @@ def grade(run: StageRun) -> None:
     """Writes base.jsonl, tuned.jsonl and summary.json."""
     asked = run.inputs["respond"]
     questions = questions_of(asked)
-    verdicts = {role: grade_responses(questions, responses_of(asked, role), run.config.grader) for role in ROLES}
+    verdicts = {role: _grade(run, role) for role in ROLES}
     for role, graded in verdicts.items():
         write_verdicts(run.folder / f"{role}.jsonl", graded)
     accuracy = {role: sum(verdict.correct for verdict in graded) / len(graded) for role, graded in verdicts.items()}
@@ -41,4 +44,30 @@ def grade(run: StageRun) -> None:
     )
 
 
-GRADE = Stage(name="grade", make=grade, reads=("grader",), needs=("respond",))
+def _grade(run: StageRun, role: Role) -> list[Verdict]:
+    asked, settings = run.inputs["respond"], run.config.math_grading
+    if run.config.grader == RECORDED:
+        return recorded_verdicts_of(asked, role)
+    responses = responses_of(asked, role)
+    with progress_bar(run.console, f"{role}: grading", total=len(responses)) as advance:
+        verdicts = grade_responses(
+            questions_of(asked),
+            responses,
+            run.config.grader,
+            seconds=settings.seconds,
+            workers=settings.workers,
+            advance=advance,
+        )
+    if notes := Counter(verdict.note for verdict in verdicts if verdict.note):
+        run.say(f"{role}: wrong whatever their text: " + ", ".join(f"{n} {note}" for note, n in notes.most_common()))
+    return verdicts
+
+
+GRADE = Stage(
+    name="grade",
+    make=grade,
+    reads=("grader", "math_grading.seconds"),
+    tuning=("math_grading.workers",),
+    needs=("respond",),
+    version=2,
+)

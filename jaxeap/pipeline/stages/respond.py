@@ -1,4 +1,4 @@
-"""Stage 1: both models answer all questions."""
+"""Stage 1: both models answer all questions, or their answers are read from a file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from jaxeap.pipeline.artifacts import first_free
 from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture
-from jaxeap.pipeline.prompts import pair_prompts
-from jaxeap.pipeline.questions import choose_questions
+from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
+from jaxeap.pipeline.questions import choose_questions, draw_questions
+from jaxeap.pipeline.settings import IMPORTED, QUESTION
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stop_tokens import stop_tokens
 from jaxeap.sampling.generate import generate
+from jaxeap.tasks.grading import Verdict, read_verdicts, write_verdicts
+from jaxeap.tasks.imported import Imported, read_imported, require_tokens_of
 from jaxeap.tasks.questions import Question, read_questions, write_questions
 from jaxeap.tasks.responses import Response, read_responses, write_responses
 from jaxeap.tasks.selection import Role
@@ -36,11 +39,34 @@ def responses_of(folder: Path, role: Role) -> list[Response]:
     return read_responses(folder / f"{role}.jsonl")
 
 
+def recorded_verdicts_of(folder: Path, role: Role) -> list[Verdict]:
+    """The grades that came with imported responses, from the finished stage's folder.
+
+    Raises:
+      ValueError: the file of responses held none.
+    """
+    path = folder / f"{role}_recorded.jsonl"
+    if not path.is_file():
+        raise ValueError(f"the imported responses have no {role} scores; set config.grader to one that grades them")
+    return read_verdicts(path)
+
+
 def respond(run: StageRun) -> None:
     """Writes questions.jsonl, base.jsonl and tuned.jsonl; until a model has answered all, its answers lie in parts."""
     config = run.config
     require_same_architecture(config.base, config.tuned)
-    questions = choose_questions(config.questions, config.question_levels, config.num_questions, config.question_seed)
+    if config.responses == IMPORTED:
+        _import(run)
+        return
+    questions = choose_questions(
+        config.questions,
+        config.question_levels,
+        config.num_questions,
+        config.question_seed,
+        question_set=config.question_set,
+        revision=config.question_revision,
+        split=config.question_split,
+    )
     tokenizers = {role: load_tokenizer(config[role]) for role in ROLES}
     prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
     write_questions(run.folder / QUESTIONS, questions)
@@ -53,6 +79,42 @@ def respond(run: StageRun) -> None:
             finished = sum(response.finished for response in answers.values())
             run.say(f"{role}: {len(answers)} answers, {finished} of them ended by the model itself")
         shutil.rmtree(parts, ignore_errors=True)
+
+
+def _import(run: StageRun) -> None:
+    """Writes what `respond` writes, and base_recorded.jsonl and tuned_recorded.jsonl where the file holds grades."""
+    config = run.config
+    imported = read_imported(config.questions)
+    asked = draw_questions(
+        imported.questions, config.questions, config.question_levels, config.num_questions, config.question_seed
+    )
+    for role in ROLES:
+        tokenizer = load_tokenizer(config[role])
+        _require_prompts(run, role, tokenizer, imported)
+        responses = imported.responses(role, tokenizer, stop_tokens(config[role], tokenizer))
+        by_id = {response.question_id: response for response in responses}
+        write_responses(run.folder / f"{role}.jsonl", [by_id[question.id] for question in asked])
+        finished = sum(by_id[question.id].finished for question in asked)
+        run.say(f"{role}: {len(asked)} answers imported, {finished} of them ended by the model itself")
+        if all(answer.correct is not None for answer in imported.answers[role]):
+            verdicts = {verdict.question_id: verdict for verdict in imported.verdicts(role)}
+            write_verdicts(run.folder / f"{role}_recorded.jsonl", [verdicts[question.id] for question in asked])
+    write_questions(run.folder / QUESTIONS, asked)
+
+
+def _require_prompts(
+    run: StageRun, role: Role, tokenizer: transformers.PreTrainedTokenizerBase, imported: Imported
+) -> None:
+    template, chat_template = run.config.template, run.config.chat_template
+    if template == QUESTION and not chat_template:  # The default says nothing of how the prompts were made.
+        require_tokens_of(imported, role, tokenizer)
+    else:
+        require_tokens_of(
+            imported,
+            role,
+            tokenizer,
+            lambda question: prompt_tokens(tokenizer, question.question, template, chat_template),
+        )
 
 
 def _answer_rest(
@@ -130,6 +192,10 @@ RESPOND = Stage(
         "num_questions",
         "question_seed",
         "question_levels",
+        "question_set",
+        "question_revision",
+        "question_split",
+        "responses",
         "template",
         "chat_template",
         "sampling.max_new_tokens",

@@ -1,6 +1,9 @@
+import pytest
+
 from jaxeap.pipeline.settings import default_config, restricted
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.grade import GRADE, grade, summary_of, verdicts_of
+from jaxeap.tasks.grading import Verdict, write_verdicts
 from jaxeap.tasks.questions import Question, write_questions
 from jaxeap.tasks.responses import Response, write_responses
 
@@ -11,7 +14,9 @@ def test_summary_counts_by_hand(console, tmp_path):
     for role, texts in {"base": "01xx", "tuned": "0x2x"}.items():
         responses = [Response(str(n), (2,), (3,), text, True) for n, text in enumerate(texts)]
         write_responses(answered / f"{role}.jsonl", responses)
-    run = StageRun(restricted(default_config(), GRADE.reads), tmp_path / "grade", {"respond": answered}, console)
+    run = StageRun(
+        restricted(default_config(), (*GRADE.reads, *GRADE.tuning)), tmp_path / "grade", {"respond": answered}, console
+    )
     grade(run)
     assert summary_of(run.folder) == {
         "questions": 4,
@@ -20,3 +25,40 @@ def test_summary_counts_by_hand(console, tmp_path):
     }
     assert [verdict.correct for verdict in verdicts_of(run.folder, "tuned")] == [True, False, True, False]
     assert "base 50.0%, tuned 50.0% of 4; 1 both right" in console.file.getvalue()
+
+
+def test_recorded_grades_are_taken_as_they_are_and_asked_for_where_there_are_none(console, tmp_path):
+    answered = tmp_path / "respond"
+    write_questions(answered / "questions.jsonl", [Question("a", "?", "1"), Question("b", "?", "2")])
+    for role in ("base", "tuned"):
+        write_responses(answered / f"{role}.jsonl", [Response(i, (2,), (3,), "x", False) for i in "ab"])
+    config = default_config()
+    config.grader = "recorded"
+    run = StageRun(
+        restricted(config, (*GRADE.reads, *GRADE.tuning)), tmp_path / "grade", {"respond": answered}, console
+    )
+    with pytest.raises(ValueError, match=r"have no base scores; set config\.grader"):
+        grade(run)
+    recorded = {"base": [True, False], "tuned": [True, True]}
+    for role, right in recorded.items():
+        verdicts = [Verdict(id_, correct, None, "recorded") for id_, correct in zip("ab", right, strict=True)]
+        write_verdicts(answered / f"{role}_recorded.jsonl", verdicts)
+    grade(run)
+    assert summary_of(run.folder)["accuracy"] == {"base": 0.5, "tuned": 1.0}
+    assert verdicts_of(run.folder, "base") == [
+        Verdict("a", True, None, "recorded"),
+        Verdict("b", False, None, "recorded"),
+    ]
+
+
+def test_answers_that_are_wrong_for_another_reason_than_their_text_are_counted(console, tmp_path):
+    answered = tmp_path / "respond"
+    write_questions(answered / "questions.jsonl", [Question("a", "?", "1")])
+    for role in ("base", "tuned"):
+        write_responses(answered / f"{role}.jsonl", [Response("a", (2,), (3,), "1", role == "base")])
+    run = StageRun(
+        restricted(default_config(), (*GRADE.reads, *GRADE.tuning)), tmp_path / "grade", {"respond": answered}, console
+    )
+    grade(run)
+    assert "tuned: wrong whatever their text: 1 unfinished" in console.file.getvalue()
+    assert "base: wrong whatever" not in console.file.getvalue()
