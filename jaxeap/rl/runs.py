@@ -94,6 +94,8 @@ def train_model(
         return read_accuracies(target)
 
     model, tokenizer = load_model(base), load_tokenizer(base)
+    for how_loaded in ("is_local", "local_files_only"):  # transformers would write them into tokenizer_config.json
+        tokenizer.init_kwargs.pop(how_loaded, None)
     problem = Problem(
         config=model.config,
         base=model.weights,

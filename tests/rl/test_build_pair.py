@@ -48,6 +48,7 @@ def test_small_models_are_built_twice_alike_with_cards(model: Decoder, tmp_path:
         assert list(record["recipe"]) == recipe and list(record["seconds"]) == recipe[1:]
         assert load_tokenizer(tmp_path / "one" / name).eos_token == "<eos>"
         assert not (tmp_path / "one" / name / "run").exists()
+        assert "local" not in (tmp_path / "one" / name / "tokenizer_config.json").read_text()
 
 
 def test_the_lab_decoder_has_as_many_parameters_as_its_recipe_says() -> None:
