@@ -161,8 +161,6 @@ def _pipeline_config(
 def _reference_answers(comparison: Comparison, base: Path, folder: Path, chosen: ml_collections.ConfigDict) -> Path:
     """Writes a file in which both models give the right answer to every question."""
     path = folder.with_name(f"{folder.name}.reference.jsonl")
-    if path.is_file():
-        return path
     tokenizer = load_tokenizer(base)
     eos = require_eos(tokenizer)
 

@@ -18,7 +18,7 @@ from jaxeap.pipeline.compilation_cache import AUTOMATIC, use_compilation_cache
 from jaxeap.pipeline.settings import flat
 from jaxeap.pipeline.workdir import open_workdir
 from jaxeap.report.files import write_text
-from jaxeap.rl.experiments import rl_methods
+from jaxeap.rl.experiments import intervention, rl_methods, sampling, trajectory, transfer
 from jaxeap.rl.experiments.conditions import Condition, comparison_record
 from jaxeap.rl.experiments.effect_table import effect_cells, markdown_table, terminal_table
 from jaxeap.rl.experiments.pages import write_page
@@ -48,15 +48,17 @@ class Experiment:
     page: Callable[[ml_collections.ConfigDict, Sequence[Condition], Outcome], list[str]]
 
 
+def _experiment(title: str, module: Any) -> Experiment:
+    return Experiment(title, module.plan, module.conditions, module.figures, module.page)
+
+
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
-        "rl_methods": Experiment(
-            "What each training method changes inside the model",
-            rl_methods.plan,
-            rl_methods.conditions,
-            rl_methods.figures,
-            rl_methods.page,
-        ),
+        "rl_methods": _experiment("What each training method changes inside the model", rl_methods),
+        "sampling": _experiment("What about sampling matters", sampling),
+        "trajectory": _experiment("The metrics along training", trajectory),
+        "intervention": _experiment("Inducing the pattern", intervention),
+        "transfer": _experiment("Does the change carry over to another task", transfer),
     }
 )
 

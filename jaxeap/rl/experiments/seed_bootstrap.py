@@ -59,3 +59,12 @@ def expanded_confidence(confidence: float, seeds: int) -> float:
         return confidence
     point = scipy.stats.t.ppf((1 + confidence) / 2, seeds - 1)
     return 1 - 2 * float(scipy.stats.norm.cdf(-np.sqrt(seeds / (seeds - 1)) * point))
+
+
+def student_interval(values: Sequence[float], confidence: float) -> Interval | None:
+    """Student's interval of the mean of one number a seed, such as an accuracy; None where there are not two."""
+    if len(values) < 2:
+        return None
+    point = scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)
+    half = float(point * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return float(np.mean(values)) - half, float(np.mean(values)) + half

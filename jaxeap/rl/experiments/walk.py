@@ -25,7 +25,7 @@ from jaxeap.rl.build_pair import lab_config
 from jaxeap.rl.evaluate import Accuracy
 from jaxeap.rl.experiments.comparison import Compared, compare
 from jaxeap.rl.experiments.data_choice import draw_data
-from jaxeap.rl.experiments.plan import Cell, ModelRef, Plan
+from jaxeap.rl.experiments.plan import Cell, ModelRef, Plan, Probe
 from jaxeap.rl.experiments.probe import probe_model
 from jaxeap.rl.runs import step_folder, train_model
 from jaxeap.rl.training_task import streams
@@ -97,12 +97,7 @@ def walk(
         count(f"contrast {item.name}", found.missing or f"{found.selected} of {found.asked} questions compared")
     probed: dict[str, Mapping[str, float]] = {}
     for each in plan.probes:
-        path = workdir / "probes" / f"{each.name}.json"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            model, base = model_folder(workdir, each.model), model_folder(workdir, each.base)
-            write_json(path, probe(model, base, config.contrast.questions, config.contrast.num_questions))
-        probed[each.name] = read_json(path)
+        probed[each.name] = _probe(each, workdir, config, probe)
         count(f"probe {each.name}", ", ".join(f"{name} {value:.3g}" for name, value in probed[each.name].items()))
     return Outcome(accuracies, compared, probed)
 
@@ -129,6 +124,18 @@ def _train(cell: Cell, workdir: Path, train: Train, say: Callable[[str], Any]) -
         command="python -m jaxeap.rl",
         say=say,
     )
+
+
+def _probe(item: Probe, workdir: Path, config: ml_collections.ConfigDict, probe: ProbeModel) -> Mapping[str, float]:
+    """Probes a model, or reads what was found on the same questions; cells do not change once they are trained."""
+    path = workdir / "probes" / f"{item.name}.json"
+    asked = {"questions": config.contrast.questions, "num_questions": config.contrast.num_questions}
+    if path.is_file() and (found := read_json(path))["asked"] == asked:
+        return found["values"]
+    values = probe(model_folder(workdir, item.model), model_folder(workdir, item.base), **asked)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"asked": asked, "values": values})
+    return values
 
 
 def _initial(workdir: Path, seed: int) -> Path:

@@ -51,7 +51,9 @@ def planted_outcome(plan: Plan, changed: Mapping[str, Mapping[str, float] | None
     accuracies = {}
     for cell in plan.cells:
         correct = 5 if cell.method == "sft" else right
-        each = Accuracy({"no_carry": 2, "carry": correct - 3, "carry_chain": 1}, dict(no_carry=3, carry=4, carry_chain=3))
+        each = Accuracy(
+            {"no_carry": 2, "carry": correct - 3, "carry_chain": 1}, dict(no_carry=3, carry=4, carry_chain=3)
+        )
         accuracies[cell.name] = {"greedy": each, "sampled": each}
     names = ("greedy_accuracy", "sampled_accuracy", "entropy", "divergence", "moved_share", "relative_distance")
     probed = {
