@@ -115,7 +115,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
             "The paper's pattern goes along with better answers; does it make them? Training is pushed, by a penalty "
             "on the mean correlation between examples of what the layers write, to more diverse activations (weight "
             "above 0) or to less diverse ones (below 0). If the pattern carries the improvement, more of it should "
-            f"improve accuracy, less of it should harm. Problems of level `{config.held_out}` are left out of this training.",
+            f"improve accuracy, less of it should harm. Problems of level `{config.held_out}` are left out.",
         ),
         "figure:weights",
         INTERVALS,

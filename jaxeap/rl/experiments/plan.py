@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.methods import find_method
 
+Text = Literal["own", "reference"]
+
 
 class ModelRef(NamedTuple):
     """A model of a plan: a cell's last one, or the one after some step."""
@@ -57,7 +59,7 @@ class Comparison:
     base: ModelRef
     tuned: ModelRef
     questions: str
-    text: Literal["own", "reference"] = "own"
+    text: Text = "own"
     max_new_tokens: int = 6
 
 

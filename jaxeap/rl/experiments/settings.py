@@ -82,4 +82,4 @@ def seeds_of(config: ml_collections.ConfigDict) -> range:
 
 def settings_of(config: ml_collections.ConfigDict, method: str, **changes: Any) -> Any:
     """The lab's settings of a method with the config's number of steps and other changes."""
-    return dataclasses.replace(find_method(method).settings, steps=config.steps[method], **changes)
+    return dataclasses.replace(find_method(method).settings, **{"steps": config.steps[method], **changes})

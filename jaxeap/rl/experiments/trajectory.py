@@ -16,7 +16,7 @@ from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.experiments.effect_plots import line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table
 from jaxeap.rl.experiments.pages import INTERVALS, effect_words, how_made, limits, missing_notes
-from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Probe, base_cell
+from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Probe, Text, base_cell
 from jaxeap.rl.experiments.seed_bootstrap import student_interval
 from jaxeap.rl.experiments.settings import seeds_of, settings_of
 from jaxeap.rl.experiments.walk import Outcome
@@ -147,7 +147,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
     ]
 
 
-def _texts(run: str) -> tuple[str, ...]:
+def _texts(run: str) -> tuple[Text, ...]:
     return ("own", "reference") if run == "grpo" else ("reference",)
 
 

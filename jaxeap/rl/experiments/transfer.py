@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import ml_collections
 import numpy as np
@@ -17,13 +16,12 @@ from jaxeap.rl.experiments.effect_plots import change_plot
 from jaxeap.rl.experiments.effect_table import effect_cells, markdown_table, share
 from jaxeap.rl.experiments.effects import Effect
 from jaxeap.rl.experiments.pages import INTERVALS, effect_words, how_made, limits, missing_notes
-from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, base_cell
+from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Text, base_cell
 from jaxeap.rl.experiments.rl_methods import NULL, TITLES
 from jaxeap.rl.experiments.settings import seeds_of, settings_of
 from jaxeap.rl.experiments.walk import Outcome
 from jaxeap.tasks.lab_tasks import LAB_TASKS
 
-Text = Literal["own", "reference"]
 TEXTS: tuple[Text, ...] = ("own", "reference")
 
 
@@ -91,7 +89,7 @@ def figures(
 ) -> Mapping[str, tuple[str, Figure]]:
     """The changes on both tasks beside each other, one figure a kind of text."""
     other = [f"{method}_other_{text}" for method in config.methods for text in TEXTS]
-    drawn = {}
+    drawn: dict[str, tuple[str, Figure]] = {}
     for text in TEXTS:
         rows = [each for each in found if each.name.endswith(f"_{text}")]
         caption = f"Models trained on arithmetic, on {'their own' if text == 'own' else 'the right'} answers; orange: "

@@ -8,7 +8,7 @@ from jaxeap.rl.experiments.effects import effects
 
 
 def changes(base: float, tuned: float, spread: float = 0.0, metric: str = "intensity") -> Changes:
-    draws = tuned - base + spread * np.random.default_rng(int(tuned * 10)).normal(size=400)
+    draws = tuned - base + spread * np.random.default_rng(int(abs(tuned) * 10)).normal(size=400)
     return Changes({metric: "Title"}, {metric: base}, {metric: tuned}, {metric: draws}, {metric: draws / abs(base)})
 
 
