@@ -7,7 +7,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 REQUIREMENTS := requirements.txt requirements/dev.txt
-WORKDIR ?= workdirs/tiny_grpo
+# What the base model of the demo's pair was trained with: grpo, ppo, dpo or sft.
+PAIR ?= grpo
+WORKDIR ?= workdirs/tiny_$(PAIR)
 # A worker a core; a file's tests stay together, for they share compiled programs.
 PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadfile
 
@@ -20,8 +22,8 @@ help:  ## list the targets
 
 env: $(INSTALLED)  ## make .venv with everything that demo and tests need
 
-demo: env  ## the main job on the shipped pair of models; results in WORKDIR
-	$(RUN) run.py --config=configs/tiny_grpo.py --workdir=$(WORKDIR)
+demo: env  ## the main job on a shipped pair of models (PAIR=grpo, ppo, dpo or sft); results in WORKDIR
+	$(RUN) run.py --config=configs/tiny_$(PAIR).py --workdir=$(WORKDIR)
 
 test: env  ## linter, formatter, type checker and tests
 	$(RUN) -m ruff check
