@@ -194,9 +194,9 @@ def _factor(config: ml_collections.ConfigDict, factor: str, by_name: Mapping[str
     lines = [_trend(apart.get(metric), metric, factor, low, high) for metric in (*PAPER_DIRECTIONS, "loss")]
     gains = [highest.gains()[seed] - lowest.gains()[seed] for seed in highest.gains()]
     bounds = student_interval(gains, config.bootstrap.confidence)
-    way = {1: "better", -1: "worse", 0: "not different for certain"}[direction(bounds)]
+    way = {1: "better", -1: "worse", 0: "undecided"}[direction(bounds)]
     told = "" if bounds is None else f" [{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
-    accuracy = f"- Accuracy at {high:g} is {way} than at {low:g}: {100 * np.mean(gains):+.1f} points{told}."
+    accuracy = f"- Accuracy at {factor} {high:g} beside {low:g}: {100 * np.mean(gains):+.1f} points{told}: {way}."
     return "\n".join([accuracy, *lines])
 
 
