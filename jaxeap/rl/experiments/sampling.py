@@ -17,11 +17,11 @@ from jaxeap.rl.experiments.effect_plots import line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table
 from jaxeap.rl.experiments.effects import Effect, effects
 from jaxeap.rl.experiments.pages import (
-    INTERVALS,
     accuracy_note,
     effect_words,
     how_made,
     interval_words,
+    intervals_note,
     limits,
     missing_notes,
 )
@@ -119,7 +119,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
             "the metrics? The paper names the diversity of sampled answers as a cause and leaves its test open. With "
             "more updates from one round there are fewer rounds, so that the number of updates stays the same.",
         ),
-        f"{INTERVALS}",
+        intervals_note(config),
         "## What was found",
         accuracy_note(found),
         "The lab's settings: "

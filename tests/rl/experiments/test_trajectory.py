@@ -1,5 +1,7 @@
 """The page of the trajectory, and which checkpoints there are."""
 
+import pytest
+
 from configs.lab.trajectory import get_config
 from jaxeap.rl.experiments import trajectory
 from tests.rl.experiments.planted import planted_outcome, small
@@ -42,3 +44,18 @@ def test_checkpoints_that_cannot_be_compared_leave_gaps():
     outcome = planted_outcome(trajectory.plan(config), changed)
     text = "\n".join(trajectory.page(config, trajectory.conditions(config, outcome), outcome))
     assert "intensity on own text: too few checkpoints could be compared" in text
+
+
+def test_end_of_the_runs_is_wanted():
+    config = get_config()
+    config.checkpoints = (0.5,)
+    with pytest.raises(ValueError, match=r"1.0, the end of each run, must be there"):
+        trajectory.plan(config)
+
+
+def test_rows_have_the_accuracies_of_their_checkpoints():
+    config = small(get_config(), seeds=1)
+    outcome = planted_outcome(trajectory.plan(config), {})
+    found = {each.name: each for each in trajectory.conditions(config, outcome)}
+    assert found["grpo@8_own"].tuned["1"] == outcome.probed["seed1/grpo@8"]["greedy_accuracy"]
+    assert found["grpo@8_own"].base["1"] == outcome.probed["seed1/sft@600"]["greedy_accuracy"]
