@@ -95,16 +95,18 @@ def conditions(config: ml_collections.ConfigDict, outcome: Outcome) -> list[Cond
         for text in _texts(run)
         for step in kept_steps(config, run)
     ]
-    names = [str(seed) for seed in seeds_of(config)]
     end = f"sft@{config.steps.sft}"  # the base itself
+
+    def accuracies(probe: str, kind: str) -> dict[str, float]:
+        return {str(seed): outcome.probed[f"seed{seed}/{probe}"][f"{kind}_accuracy"] for seed in seeds_of(config)}
+
     return [
         dataclasses.replace(
             each,
-            **{
-                f"{side}{suffix}": {seed: outcome.probed[f"seed{seed}/{probe}"][f"{kind}_accuracy"] for seed in names}
-                for side, probe in (("base", end), ("tuned", each.name.rpartition("_")[0]))
-                for suffix, kind in (("", "greedy"), ("_sampled", "sampled"))
-            },
+            base=accuracies(end, "greedy"),
+            base_sampled=accuracies(end, "sampled"),
+            tuned=accuracies(each.name.rpartition("_")[0], "greedy"),
+            tuned_sampled=accuracies(each.name.rpartition("_")[0], "sampled"),
         )
         for each in found
     ]
