@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 # Read when transformers is imported, which otherwise advises to install PyTorch; its tokenizers need none.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -46,10 +48,21 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-    except (flags.Error, FileNotFoundError) as error:
+    except (flags.Error, OSError, ValueError) as error:
+        if not is_for_user(error):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def is_for_user(error: Exception) -> bool:
+    """Whether the user can put it right: a flag, a file, or what this project's code refuses; else it is a bug."""
+    if not isinstance(error, ValueError):
+        return True
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = Path(last.filename).resolve().is_relative_to(Path(__file__).resolve().parents[1])
+    return own and (last.line or "").startswith("raise")
 
 
 def _for_files() -> rich.console.Console:

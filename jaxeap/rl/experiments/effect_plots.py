@@ -75,6 +75,7 @@ def line_panels(
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.4 * columns, 2.5 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
+    named: set[str] = set()  # in a legend already
     lines = list(dict.fromkeys(name for panel in panels.values() for name in panel))
     for axes, (title, panel) in zip(grid.flat, panels.items(), strict=False):
         for name, points in panel.items():
@@ -84,10 +85,11 @@ def line_panels(
         if log_x:
             axes.set_xscale("log")
         bare(axes)
+        if len(lines) > 1 and set(panel) - named:
+            axes.legend(frameon=False, fontsize=8)
+            named |= set(panel)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    if len(lines) > 1:
-        grid.flat[0].legend(frameon=False, fontsize=8)
     return figure
 
 

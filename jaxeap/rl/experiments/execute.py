@@ -96,7 +96,7 @@ def run_experiment(
         write_json(folder / "results.json", results(config, found, outcome))
         cells = effect_cells(found)
         write_text(folder / "table.md", f"# {experiment.title}\n\n{markdown_table(cells)}\n")
-        console.print(terminal_table(experiment.title, cells, f"relative change, {config.seeds} seeds"))
+        console.print(terminal_table(experiment.title, cells, "relative change; number of seeds: " + str(config.seeds)))
         page = write_page(
             Path(config.findings or folder),
             config.experiment,

@@ -16,7 +16,7 @@ from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.experiments.effect_plots import line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, beyond_cells, effect_cells, markdown_table
-from jaxeap.rl.experiments.pages import INTERVALS, how_made, interval_words, limits, missing_notes
+from jaxeap.rl.experiments.pages import how_made, interval_words, intervals_note, limits, missing_notes
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, base_cell
 from jaxeap.rl.experiments.rl_methods import TITLES
 from jaxeap.rl.experiments.seed_bootstrap import student_interval
@@ -118,7 +118,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
             f"improve accuracy, less of it should harm. Problems of level `{config.held_out}` are left out.",
         ),
         "figure:weights",
-        INTERVALS,
+        intervals_note(config),
         "## What was found",
     ]
     for method in config.methods:

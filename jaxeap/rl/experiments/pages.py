@@ -24,11 +24,6 @@ WORDS: Mapping[Verdict, str] = {
 }
 WAYS = {1: "up", -1: "down", 0: "neither way for certain"}
 
-INTERVALS = (
-    "Intervals are for the mean over seeds and cover other training runs and other questions: seeds are resampled, "
-    "then the questions of each (percentiles, moved outwards for the small number of seeds). They are made for one "
-    "number at a time: where nothing changed, one in twenty is expected to miss 0 all the same (at 95%)."
-)
 LIMITS = (
     "One task, one model shape of 0.6 million parameters and answers of four tokens: nothing here says what happens in "
     "a language model of billions of parameters, in either direction.",
@@ -72,6 +67,21 @@ def how_made(config: ml_collections.ConfigDict, what: str) -> str:
         f"{config.contrast.num_questions} questions of `{config.contrast.questions}`, none of them trained on, "
         f"answered greedily; {config.contrast.level}-level graph. This page was written by that command from its "
         "numbers; the words of a verdict are chosen by an interval."
+    )
+
+
+def intervals_note(config: ml_collections.ConfigDict) -> str:
+    """What the intervals of a page speak of."""
+    share = f"{config.bootstrap.confidence:.0%}"
+    if config.seeds == 1:
+        return (
+            f"Intervals ({share}) resample the questions of one training run: they say nothing of other runs, and no "
+            "verdict below reaches beyond this one."
+        )
+    return (
+        f"Intervals ({share}) are for the mean over seeds and cover other training runs and other questions: seeds are "
+        "resampled, then the questions of each (percentiles, moved outwards for the small number of seeds). They are "
+        "made for one number at a time: among many of things that did not change, some miss 0 all the same."
     )
 
 

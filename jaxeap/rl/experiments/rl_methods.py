@@ -14,13 +14,13 @@ from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.experiments.effect_plots import change_plot
 from jaxeap.rl.experiments.effect_table import MAIN, beyond_cells, effect_cells, markdown_table, percent_interval
 from jaxeap.rl.experiments.pages import (
-    INTERVALS,
     WAYS,
     WORDS,
     accuracy_note,
     effect_words,
     how_made,
     interval_words,
+    intervals_note,
     limits,
     missing_notes,
     moved,
@@ -107,7 +107,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
         ),
         "## The table",
         markdown_table(effect_cells(found)),
-        f'{INTERVALS} "Loss" is the mean of -log p over the scored answers, each model\'s own.',
+        f'{intervals_note(config)} "Loss" is the mean of -log p over the scored answers, each model\'s own.',
         "figure:changes",
         "## What was found",
         accuracy_note(found),

@@ -17,11 +17,11 @@ from jaxeap.rl.experiments.effect_plots import line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table
 from jaxeap.rl.experiments.effects import Effect, effects
 from jaxeap.rl.experiments.pages import (
-    INTERVALS,
     accuracy_note,
     effect_words,
     how_made,
     interval_words,
+    intervals_note,
     limits,
     missing_notes,
 )
@@ -119,7 +119,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
             "the metrics? The paper names the diversity of sampled answers as a cause and leaves its test open. With "
             "more updates from one round there are fewer rounds, so that the number of updates stays the same.",
         ),
-        f"{INTERVALS}",
+        intervals_note(config),
         "## What was found",
         accuracy_note(found),
         "The lab's settings: "
@@ -194,9 +194,9 @@ def _factor(config: ml_collections.ConfigDict, factor: str, by_name: Mapping[str
     lines = [_trend(apart.get(metric), metric, factor, low, high) for metric in (*PAPER_DIRECTIONS, "loss")]
     gains = [highest.gains()[seed] - lowest.gains()[seed] for seed in highest.gains()]
     bounds = student_interval(gains, config.bootstrap.confidence)
-    way = {1: "better", -1: "worse", 0: "not different for certain"}[direction(bounds)]
+    way = {1: "better", -1: "worse", 0: "undecided"}[direction(bounds)]
     told = "" if bounds is None else f" [{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
-    accuracy = f"- Accuracy at {high:g} is {way} than at {low:g}: {100 * np.mean(gains):+.1f} points{told}."
+    accuracy = f"- Accuracy at {factor} {high:g} beside {low:g}: {100 * np.mean(gains):+.1f} points{told}: {way}."
     return "\n".join([accuracy, *lines])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import ml_collections
@@ -15,7 +16,7 @@ from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.experiments.effect_plots import line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table
-from jaxeap.rl.experiments.pages import INTERVALS, effect_words, how_made, limits, missing_notes
+from jaxeap.rl.experiments.pages import effect_words, how_made, intervals_note, limits, missing_notes
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Probe, Text, base_cell
 from jaxeap.rl.experiments.seed_bootstrap import student_interval
 from jaxeap.rl.experiments.settings import seeds_of, settings_of
@@ -36,7 +37,13 @@ Line = list[tuple[float, float, Interval | None]]
 
 
 def plan(config: ml_collections.ConfigDict) -> Plan:
-    """For each seed a base and GRPO from it, both with checkpoints; each is contrasted with the base, and probed."""
+    """For each seed a base and GRPO from it, both with checkpoints; each is contrasted with the base, and probed.
+
+    Raises:
+      ValueError: the end of the runs, which is the base's own measurement, is not among the checkpoints.
+    """
+    if 1.0 not in config.checkpoints:
+        raise ValueError(f"config.checkpoints is {config.checkpoints}; 1.0, the end of each run, must be there")
     cells: list[Cell] = []
     comparisons: list[Comparison] = []
     probes: list[Probe] = []
@@ -72,8 +79,8 @@ def kept_steps(config: ml_collections.ConfigDict, run: str) -> tuple[int, ...]:
 
 
 def conditions(config: ml_collections.ConfigDict, outcome: Outcome) -> list[Condition]:
-    """One condition a checkpoint and kind of text; its accuracies are those of the end of its run."""
-    return [
+    """One condition a checkpoint and kind of text; accuracies are those that the probes found."""
+    found = [
         condition(
             f"{run}@{step}_{text}",
             f"{RUN_TITLES[run]}, step {step}, {'own answers' if text == 'own' else 'right answers'}",
@@ -87,6 +94,21 @@ def conditions(config: ml_collections.ConfigDict, outcome: Outcome) -> list[Cond
         for run in RUNS
         for text in _texts(run)
         for step in kept_steps(config, run)
+    ]
+    end = f"sft@{config.steps.sft}"  # the base itself
+
+    def accuracies(probe: str, kind: str) -> dict[str, float]:
+        return {str(seed): outcome.probed[f"seed{seed}/{probe}"][f"{kind}_accuracy"] for seed in seeds_of(config)}
+
+    return [
+        dataclasses.replace(
+            each,
+            base=accuracies(end, "greedy"),
+            base_sampled=accuracies(end, "sampled"),
+            tuned=accuracies(each.name.rpartition("_")[0], "greedy"),
+            tuned_sampled=accuracies(each.name.rpartition("_")[0], "sampled"),
+        )
+        for each in found
     ]
 
 
@@ -126,14 +148,14 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
             "is scored on the right answers to the same questions, for early in SFT there is hardly a question that is "
             "answered rightly; along GRPO, models are scored on their own answers as well, as in the paper.",
         ),
-        INTERVALS,
+        intervals_note(config),
         "## What was found",
     ]
     for run in RUNS:
         parts += [f"### {RUN_TITLES[run]}", f"figure:{run}"]
         lines = [_course(config, by_name, outcome, run, text, metric) for text in _texts(run) for metric in MAIN]
         parts.append("\n".join(lines))
-    parts += ["## The table", markdown_table(_without_accuracy(effect_cells(found, first="Checkpoint")))]
+    parts += ["## The table", markdown_table(effect_cells(found, first="Checkpoint"))]
     if notes := missing_notes(found):
         parts += ["### Missing", "\n".join(notes)]
     return [
@@ -206,8 +228,3 @@ def _course(
         verdict = " (as the paper says)" if way == claimed else " (against the paper)" if way else " (undecided)"
     where = "own" if text == "own" else "right"
     return f"- {first.title} on {where} answers: {effect_words(last)} at the end{verdict}; {began}{together}."
-
-
-def _without_accuracy(cells: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The accuracies of the end of the run would mislead in a row of a checkpoint; the figures have each its own."""
-    return [[cell for place, cell in enumerate(row) if place != 1] for row in cells]

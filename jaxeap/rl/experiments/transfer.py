@@ -15,7 +15,7 @@ from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.experiments.effect_plots import change_plot
 from jaxeap.rl.experiments.effect_table import effect_cells, markdown_table, share
 from jaxeap.rl.experiments.effects import Effect
-from jaxeap.rl.experiments.pages import INTERVALS, effect_words, how_made, limits, missing_notes
+from jaxeap.rl.experiments.pages import effect_words, how_made, intervals_note, limits, missing_notes
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Text, base_cell
 from jaxeap.rl.experiments.rl_methods import NULL, TITLES
 from jaxeap.rl.experiments.settings import seeds_of, settings_of
@@ -113,7 +113,7 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
         _ability(config, by_name),
         "figure:own",
         "figure:reference",
-        INTERVALS,
+        intervals_note(config),
         "## What was found",
     ]
     for method in config.methods:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import ml_collections
 import numpy as np
@@ -34,10 +34,20 @@ def planted_changes(relative: Mapping[str, float], seed: int, noise: float = 0.0
     return found
 
 
-def planted_outcome(plan: Plan, changed: Mapping[str, Mapping[str, float] | None], right: int = 6) -> Outcome:
+def accuracy(carry: int, carry_chain: int = 1) -> Accuracy:
+    """10 questions of all levels, 2 of 3 right without a carry, and so many of 4 and of 3 right with one."""
+    right = {"no_carry": 2, "carry": carry, "carry_chain": carry_chain}
+    return Accuracy(right, {"no_carry": 3, "carry": 4, "carry_chain": 3})
+
+
+def planted_outcome(
+    plan: Plan,
+    changed: Mapping[str, Mapping[str, float] | None],
+    tuned: Callable[[str], Accuracy] = lambda name: accuracy(3),
+) -> Outcome:
     """What a plan comes to when every comparison's change is that of the last part of its name; None for missing.
 
-    Comparisons whose name is not there change nothing. The base has 5 right of 10, every other cell `right`.
+    Comparisons whose name is not there change nothing. Bases have 5 right of 10, other cells what `tuned` says.
     """
     nothing = dict.fromkeys(TITLES, 0.0)
     compared = {}
@@ -50,10 +60,7 @@ def planted_outcome(plan: Plan, changed: Mapping[str, Mapping[str, float] | None
             compared[item.name] = Compared(50, 40, {"base": 0.5, "tuned": 0.6}, found)
     accuracies = {}
     for cell in plan.cells:
-        correct = 5 if cell.method == "sft" else right
-        each = Accuracy(
-            {"no_carry": 2, "carry": correct - 3, "carry_chain": 1}, dict(no_carry=3, carry=4, carry_chain=3)
-        )
+        each = accuracy(2) if cell.method == "sft" else tuned(cell.name)
         accuracies[cell.name] = {"greedy": each, "sampled": each}
     names = ("greedy_accuracy", "sampled_accuracy", "entropy", "divergence", "moved_share", "relative_distance")
     probed = {

@@ -4,7 +4,7 @@ import pytest
 
 from configs.lab.rl_methods import get_config
 from jaxeap.rl.experiments import rl_methods
-from tests.rl.experiments.planted import planted_outcome, small
+from tests.rl.experiments.planted import accuracy, planted_outcome, small
 
 CLAIMED = {"intensity": 0.4, "complexity": 0.3, "kurtosis": -0.3, "diversity": 0.2}
 OPPOSITE = {metric: -change for metric, change in CLAIMED.items()}
@@ -12,7 +12,7 @@ OPPOSITE = {metric: -change for metric, change in CLAIMED.items()}
 
 def text_of(changed) -> str:
     config = small(get_config())
-    outcome = planted_outcome(rl_methods.plan(config), changed, right=8)
+    outcome = planted_outcome(rl_methods.plan(config), changed, lambda name: accuracy(4, 2))
     return "\n\n".join(rl_methods.page(config, rl_methods.conditions(config, outcome), outcome))
 
 
@@ -32,7 +32,7 @@ def test_supported():
     assert "None of the paper's metrics is known to move under the null" in text
     assert "online RL moves it up more than the null does is supported" in text
     assert text.count("no change is established, as the paper says of DPO") == 4
-    assert "+30.0 (sampled" in text
+    assert "+30.0 (sampled at temperature 1: +30.0)" in text
 
 
 def test_contradicted():
