@@ -17,7 +17,7 @@ float32 by 1e-6."""
 
 
 def tunix_inputs(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What Tunix's models are told of padding, for mask [B, T] bool: positions [B, T] int32, attention mask [B, T, T]."""
+    """What Tunix's models are told of padding [B, T] bool: positions [B, T] int32, attention mask [B, T, T] bool."""
     causal = jnp.tril(jnp.ones((1, mask.shape[1], mask.shape[1]), bool))
     return positions_of(mask), causal & mask[:, None, :]
 
@@ -40,10 +40,10 @@ def relative_error(model: Any, decoder: Decoder, length: int = 48) -> float:
     tokens = np.random.default_rng(0).integers(0, decoder.config.vocab_size, (3, length), np.int32)
     mask = np.ones(tokens.shape, bool)
     mask[1, : length // 3], mask[2, -length // 3 :] = False, False
-    tokens, real = jnp.asarray(tokens), jnp.asarray(mask)
+    inputs, real = jnp.asarray(tokens), jnp.asarray(mask)
     with jax.default_matmul_precision("highest"):
         theirs, ours = (
-            np.asarray(logits)[mask] for logits in (tunix_logits(model, tokens, real), decoder(tokens, real))
+            np.asarray(logits)[mask] for logits in (tunix_logits(model, inputs, real), decoder(inputs, real))
         )
     theirs, ours = (logits - logits.mean(axis=-1, keepdims=True) for logits in (theirs, ours))
     size = float(np.linalg.norm(theirs))

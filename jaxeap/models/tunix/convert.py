@@ -49,6 +49,8 @@ def from_tunix(
       ValueError: an attribute of the configuration or a parameter is unknown, missing or of the wrong shape (all are
         named); the base of the rotary embedding cannot be known; the logits differ.
     """
+    if isinstance(model, Decoder):
+        raise TypeError("model is a Decoder already; what Tunix trains is a TunixDecoder of it")
     config = getattr(model, "config", None) if config is None else config
     runs = check and isinstance(model, nnx.Module)
     if isinstance(config, ModelConfig):
@@ -77,9 +79,10 @@ def from_tunix(
             f"the decoder's logits differ from the model's by {error:.2g} of their size, more than {tolerance}: this "
             "version of Tunix computes something that jaxeap does not know of; please report it with the version"
         )
-    if decoder.config.rope != ours.rope:
+    turned = decoder.config.rope
+    if rope_theta is None and turned is not None and ours.rope is not None and turned != ours.rope:
         warnings.warn(
-            f"this Tunix model rotates with base {decoder.config.rope.theta:g} and not with its config.rope_theta "
+            f"this Tunix model rotates with base {turned.theta:g} and not with its config.rope_theta "
             f"{ours.rope.theta:g}; the decoder does as the model does",
             stacklevel=2,
         )
@@ -144,8 +147,9 @@ def _parameters(family: TunixFamily, config: ModelConfig, state: Mapping[str, An
 
 
 def _stacked(rule: TensorRule, config: ModelConfig, state: Mapping[str, Any]) -> jax.Array:
-    arrays = [rule.to_parameter(jnp.asarray(state[name]), config) for name in rule.tensor_names(config)]
-    return jnp.stack(arrays) if rule.stacked_axes else arrays[0]
+    arrays: list[Any] = [jnp.asarray(state[name]) for name in rule.tensor_names(config)]  # einops takes JAX's as well
+    ours = [rule.to_parameter(array, config) for array in arrays]
+    return jnp.stack(ours) if rule.stacked_axes else jnp.asarray(ours[0])
 
 
 def _cast(

@@ -1,4 +1,4 @@
-"""Tunix's families of models as facts: what their configurations mean, and where each parameter lies in their states."""
+"""Tunix's families of models as facts: what their configurations mean, and where each parameter lies."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def build(case: str, seed: int = 0) -> nnx.Module:
-    """The model, every parameter of it drawn anew: Tunix starts feed-forward layers and biases at zero, norms at one."""
+    """The model, its parameters drawn anew: Tunix starts feed-forward layers and biases at zero, norms at one."""
     module, name, attributes = CASES[case]
     library = importlib.import_module(f"tunix.models.{module}.model")
     config = library.ModelConfig(**attributes)
