@@ -56,6 +56,11 @@ class TunixDecoder(Parameters):
         """The parameters as a nested dict of arrays, named as in `parameter_specs`."""
         return nnx.to_pure_dict(nnx.state(self, nnx.Param))
 
+    @property
+    def num_embed(self) -> int:
+        """V, under the name that Tunix's sampler reads."""
+        return self.config.vocab_size
+
     def init_cache(self, batch_size: int, cache_size: int, dtype: Any) -> TunixCache:
         """An empty cache with room for `cache_size` tokens in every row."""
         shape = (batch_size, cache_size, self.config.num_kv_heads, self.config.head_dim)

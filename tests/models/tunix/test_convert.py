@@ -142,6 +142,8 @@ def test_a_configuration_that_is_not_tunixs_is_refused(config: Any):
 def test_what_is_no_model_is_refused():
     with pytest.raises(TypeError, match=r"nnx\.Module"):
         from_tunix(object(), Qwen2Config())
+    with pytest.raises(TypeError, match="Decoder already"):
+        from_tunix(from_tunix(state(), Qwen2Config()))
 
 
 def test_an_unknowable_rotation_is_refused():
