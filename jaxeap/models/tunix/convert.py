@@ -54,6 +54,8 @@ def from_tunix(
     config = getattr(model, "config", None) if config is None else config
     runs = check and isinstance(model, nnx.Module)
     if isinstance(config, ModelConfig):
+        if rope_theta is not None:
+            raise ValueError("rope_theta was given, but a TunixDecoder rotates as its configuration says")
         ours = config
         weights = _cast(_flat_state(model, "/"), ours, dtype, mesh)
         candidates = [ours]
@@ -162,7 +164,8 @@ def _cast(
         # A name that is not among them is `Decoder`'s to refuse, together with all others.
         axes = specs[name].axes if name in specs else ("",) * array.ndim
         array = jnp.asarray(array) if target is None else jnp.asarray(array).astype(target)
-        placed[name] = jax.device_put(array, sharding_of(array.shape, axes, mesh))
+        # Copied even where nothing changes: a trainer that goes on gives its own buffers away (donation).
+        placed[name] = jax.device_put(array, sharding_of(array.shape, axes, mesh), may_alias=False)
     return placed
 
 

@@ -99,6 +99,8 @@ def test_training_moves_the_copy_alone_and_it_comes_back_as_a_decoder():
     optimizer.update(model, gradient)
     trained = from_tunix(model)
     assert isinstance(trained, Decoder) and trained.config == decoder.config
+    with pytest.raises(ValueError, match="rope_theta"):
+        from_tunix(model, rope_theta=10_000.0)
     assert loss(model) < start - 0.1
     jax.tree.map(np.testing.assert_array_equal, decoder.weights, before)
     expected, _ = model(tokens, positions, None, attention_mask)

@@ -107,6 +107,15 @@ def test_an_nnx_state_is_read_as_its_dict_is():
     jax.tree.map(np.testing.assert_array_equal, one.weights, other.weights)
 
 
+def test_the_decoder_outlives_the_state():
+    """A trainer that goes on donates its buffers."""
+    given = jax.tree.map(jnp.array, state())
+    decoder = from_tunix(given, Qwen2Config())
+    expected = jax.tree.map(np.array, given["embedder"]["input_embedding"])
+    jax.tree.map(lambda array: array.delete(), given)
+    np.testing.assert_array_equal(decoder.weights["embedding"], expected)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", None])
 def test_dtype(dtype: str | None):
     decoder = from_tunix(state(), Qwen2Config(), dtype=dtype)
