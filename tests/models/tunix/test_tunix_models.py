@@ -143,6 +143,14 @@ def test_a_model_that_computes_something_else_is_refused():
         from_tunix(model)
 
 
+def test_flash_attention_is_named_as_what_cannot_be_compared():
+    model = build("qwen2")
+    model.config.use_flash_attention = True
+    with pytest.raises(ValueError, match="flash attention"):
+        from_tunix(model)
+    assert from_tunix(model, check=False).config.family == "qwen2"
+
+
 def test_bfloat16_models_pass_the_check_and_keep_their_bits():
     model = build("qwen3")
     library = importlib.import_module("tunix.models.qwen3.model")
