@@ -5,6 +5,7 @@
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+TUNIX_VENV := .venv-tunix
 INSTALLED := $(VENV)/.installed
 REQUIREMENTS := requirements.txt requirements/dev.txt
 # What the base model of the demo's pair was trained with: grpo, ppo, dpo or sft.
@@ -13,7 +14,7 @@ WORKDIR ?= workdirs/tiny_$(PAIR)
 # A worker a core; a file's tests stay together, for they share compiled programs.
 PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadfile
 
-.PHONY: help env demo test test-slow pair pairs clean
+.PHONY: help env demo test test-slow test-tunix pair pairs clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -34,6 +35,9 @@ test: env  ## linter, formatter, type checker and tests
 test-slow: env  ## the tests that are too slow for every change
 	$(RUN) -m pytest $(PARALLEL) -m slow
 
+test-tunix: $(TUNIX_VENV)/.installed  ## conversion from and to google-tunix, in an environment of its own (1.6 GB)
+	$(TUNIX_VENV)/bin/python -m pytest tests/models/tunix
+
 pair: env  ## train the shipped pair of models again from nothing
 	$(RUN) -m jaxeap.rl.build_pair
 
@@ -41,7 +45,7 @@ pairs: env  ## the same with models after PPO, DPO and more supervised fine-tuni
 	$(RUN) -m jaxeap.rl.build_pair --methods=grpo,ppo,dpo,sft_more
 
 clean:  ## remove the environment, builds and caches; results stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TUNIX_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 IDENTITY := import sys; print(sys.base_prefix, sys.version)
@@ -61,4 +65,10 @@ $(VENV)/pyvenv.cfg:
 # Compiling every module of every package takes half a minute; the few that are imported compile themselves.
 $(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml $(REQUIREMENTS)
 	$(RUN) -m pip install $(if $(CI),--quiet) --prefer-binary --no-compile --editable '.[dev]'
+	@touch $@
+
+# google-tunix holds some packages back (safetensors below 0.8), so it has an environment of its own.
+$(TUNIX_VENV)/.installed: pyproject.toml requirements.txt requirements/tunix.txt
+	$(or $(PYTHON),python3) -m venv --clear $(TUNIX_VENV)
+	$(TUNIX_VENV)/bin/python -m pip install $(if $(CI),--quiet) --prefer-binary --no-compile --editable '.[tunix]' pytest hypothesis
 	@touch $@

@@ -19,6 +19,8 @@ from jaxeap.attribution.result import AttributionResult
 from jaxeap.attribution.rollout import attention_rollout
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
+from jaxeap.models.tunix.adapter import TunixDecoder
+from jaxeap.models.tunix.convert import from_tunix
 from jaxeap.weights import contrast_weights
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "EdgeGraph",
     "NeuronScores",
     "NodeScores",
+    "TunixDecoder",
     "attention_flow",
     "attention_rollout",
     "attribute",
@@ -39,6 +42,7 @@ __all__ = [
     "edges_above",
     "faithfulness",
     "faithfulness_curve",
+    "from_tunix",
     "greedy_edges",
     "load_model",
     "mean_sources",
