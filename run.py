@@ -109,4 +109,9 @@ def _say(message: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    status = main(sys.argv)
+    if status == INTERRUPTED:  # XLA's threads may be computing still, and Python torn down under them crashes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

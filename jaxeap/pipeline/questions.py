@@ -74,7 +74,7 @@ def draw_questions(
     if count > len(questions):
         raise ValueError(
             f"config.num_questions is {count}; {source} has {len(questions)} questions"
-            f"{' of these levels' if levels else ''}: ask for fewer, or leave it unset to ask all"
+            f"{' of these levels' if levels else ''}: set it to {len(questions)} to ask all, or to fewer"
         )
     order = np.random.default_rng(seed).permutation(len(questions))
     return [questions[place] for place in order[:count]]

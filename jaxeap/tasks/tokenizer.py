@@ -77,7 +77,8 @@ def encode_prompt(tokenizer: transformers.PreTrainedTokenizerBase, text: str) ->
     except Exception as error:  # the tokenizers library raises nothing more precise
         refused = "".join(sorted(character for character in set(text) if not _encodes(tokenizer, character)))
         raise ValueError(
-            f"the tokenizer has no token for {refused!r} in the prompt {text!r:.80}; is it the model's own? ({error})"
+            f"the tokenizer has no token for {refused!r} in the prompt {text!r:.80}; is it the model's own, and is the "
+            f"prompt's template one for this model? ({error})"
         ) from error
 
 
