@@ -51,7 +51,7 @@ def edge_heat_maps(
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         name_nodes(axes, sources, destinations, name_destinations=axes is third)
         _colour_bar(figure, axes, image, norm)
-    figure.suptitle("Mean edge score: first-order estimate of the rise of the loss when the edge is ablated, in nats", fontsize=10)
+    figure.suptitle("Mean edge score: what ablating the edge adds to the loss, to first order, in nats", fontsize=10)
     return figure
 
 
