@@ -59,11 +59,25 @@ def load_model(
     return Decoder(config, nest(_read_converted(folder, config, target, mesh)))
 
 
+def check_files(path: str | Path, base: str | Path | None = None) -> None:
+    """Raises what `load_model` would, as far as the headers of a Hugging Face folder's files show it; reads no weight.
+
+    A converted checkpoint is left to `load_model`: its manifest says that it is whole.
+    """
+    folder = Path(path)
+    if not (folder / MANIFEST).is_file() and not (folder / PARAMETERS).is_dir():
+        _rules_of(open_checkpoint(folder, base))
+
+
+def _rules_of(checkpoint: Checkpoint) -> dict[str, TensorRule]:
+    return account(checkpoint.config, checkpoint.tensors, " with ".join(map(str, checkpoint.folders)))
+
+
 def _read_safetensors(
     checkpoint: Checkpoint, dtype: np.dtype | None, mesh: jax.sharding.Mesh | None
 ) -> dict[str, jax.Array]:
     config, tensors = checkpoint.config, checkpoint.tensors
-    rules = account(config, tensors, " with ".join(map(str, checkpoint.folders)))
+    rules = _rules_of(checkpoint)
     return {
         name: _place(rules[name], config, tensors, dtype, sharding_of(spec.shape, spec.axes, mesh))
         for name, spec in parameter_specs(config).items()

@@ -42,7 +42,7 @@ def model_identity(folder: str | Path, known: KnownHashes, adapted: str | Path |
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"model folder {folder} does not exist")
+        raise FileNotFoundError(f"model folder {folder} does not exist; give a folder as config.base or config.tuned")
     if adapted is None and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no config.json, so it is no model folder")
     hashes = {str(path.relative_to(folder)): content_hash(path, known) for path in _model_files(folder)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxeap.models.load import check_files
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
 from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.model_source import ModelSource
@@ -67,6 +68,8 @@ def respond(run: StageRun) -> None:
     """
     config, sources = run.config, sources_of(run.config)
     require_same_architecture(sources["base"].model_folder, sources["tuned"].model_folder)
+    for source in sources.values():  # Both before the first answers: the second's broken file would cost hours.
+        check_files(source.folder, source.adapted)
     vocabulary = check_vocabularies(config.base, config.tuned, config.adapter_base)
     vocabulary.require()
     if described := vocabulary.describe():

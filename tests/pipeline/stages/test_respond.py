@@ -1,5 +1,8 @@
 """What the stage makes of a model's tokens, with a stand-in for the model."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from jaxeap.pipeline.settings import restricted
@@ -43,6 +46,16 @@ def test_responses_are_in_the_order_of_the_questions_and_know_whether_they_ended
     files = sorted(path.name for path in run.folder.iterdir())
     assert files == ["base.jsonl", "questions.jsonl", "tuned.jsonl", "vocabulary.json"]
     assert asked == 2 * [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 10]], "the last batch is filled up to the common size"
+
+
+def test_a_broken_tuned_model_is_found_before_the_base_has_answered(config, console, tmp_path, asked):
+    config.tuned = str(shutil.copytree(config.tuned, tmp_path / "tuned"))
+    weights = Path(config.tuned) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    settings = restricted(config, (*RESPOND.reads, *RESPOND.tuning))
+    with pytest.raises(ValueError, match=r"tuned/model\.safetensors is truncated or corrupt"):
+        respond(StageRun(settings, tmp_path / "respond", {}, console))
+    assert asked == []
 
 
 def test_prompts_are_the_template_around_the_questions(run, asked):
