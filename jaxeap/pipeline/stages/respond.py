@@ -68,10 +68,10 @@ def respond(run: StageRun) -> None:
     """
     config, sources = run.config, sources_of(run.config)
     require_same_architecture(sources["base"].model_folder, sources["tuned"].model_folder)
-    for source in sources.values():  # Both before the first answers: the second's broken file would cost hours.
-        check_files(source.folder, source.adapted)
     vocabulary = check_vocabularies(config.base, config.tuned, config.adapter_base)
     vocabulary.require()
+    for source in sources.values():  # Both before the first answers: the second's broken file would cost hours.
+        check_files(source.folder, source.adapted)
     if described := vocabulary.describe():
         run.say(described)
     for role, source in sources.items():
