@@ -137,11 +137,6 @@ class Deltas:
             return jax.tree.map(jnp.negative, clean)
         return jax.tree.map(jnp.subtract, self.ablated.by_kind(weights, config, level), clean)
 
-    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
-        """delta of every source in the residual stream, in the graph's order: [B, S, T, D] float32."""
-        clean = self.clean.expand(weights, config, level)
-        return -clean if self.ablated is None else self.ablated.expand(weights, config, level) - clean
-
 
 def source_sums(
     weights: Weights, config: ModelConfig, tokens: jax.Array, mask: jax.Array, over: MeanOver

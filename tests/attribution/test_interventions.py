@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import get_args
 
 import chex
 import jax
@@ -11,9 +12,11 @@ import pytest
 
 from jaxeap.attribution.attribute import mean_sources
 from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.graph import SourceKind
 from jaxeap.attribution.interventions import Deltas, ablated_sources, check_ablation
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import Trace
+from jaxeap.models.parameters import Weights
 from tests.attribution.tiny import COUNTED, TinyModel, ragged_batch, ragged_sequences
 
 TOLERANCE = 1e-5
@@ -39,20 +42,27 @@ def rows_first(sources: Sources) -> list[np.ndarray]:
     ]
 
 
+def outputs_of(each: Sources | Deltas, weights: Weights, tiny: TinyModel, batch: Batch) -> jax.Array:
+    """[B, S, T, D] at head level, as the contraction sees them: the sources kind by kind."""
+    examples = [each.example(jnp.asarray(index)) for index in range(batch.size)]
+    by_kind = [example.by_kind(weights, tiny.model.config, "head") for example in examples]
+    return jnp.stack([jnp.concatenate([kinds[kind] for kind in get_args(SourceKind)]) for kinds in by_kind])
+
+
 def test_zero(tiny: TinyModel, batch: Batch, clean: Sources):
     nothing = ablated(tiny, batch, clean, "zero")
     chex.assert_trees_all_equal_shapes_and_dtypes(nothing, clean)
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(nothing))
-    delta = Deltas.of(clean, nothing, "zero").expand(tiny.model.weights, tiny.model.config, "head")
-    np.testing.assert_array_equal(delta, -clean.expand(tiny.model.weights, tiny.model.config, "head"))
+    delta = outputs_of(Deltas.of(clean, nothing, "zero"), tiny.model.weights, tiny, batch)
+    np.testing.assert_array_equal(delta, -outputs_of(clean, tiny.model.weights, tiny, batch))
 
 
 def test_deltas_of_near_bfloat16_values_keep_their_digits(tiny: TinyModel, batch: Batch, clean: Sources):
     low, weights = (jax.tree.map(lambda a: a.astype(jnp.bfloat16), tree) for tree in (clean, tiny.model.weights))
     near = jax.tree.map(lambda a: a * jnp.asarray(1.0078125, a.dtype), low)
-    found = Deltas.of(low, near, "corrupted").expand(weights, tiny.model.config, "head")
+    found = outputs_of(Deltas.of(low, near, "corrupted"), weights, tiny, batch)
     exact = [
-        np.asarray(tree.expand(jax.tree.map(np.float32, weights), tiny.model.config, "head"), np.float64)
+        np.asarray(outputs_of(tree, jax.tree.map(np.float32, weights), tiny, batch), np.float64)
         for tree in (jax.tree.map(np.float32, near), jax.tree.map(np.float32, low))
     ]
     assert found.dtype == jnp.float32
