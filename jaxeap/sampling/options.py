@@ -33,7 +33,7 @@ class SamplingOptions:
     seed: int = 0
     stop_strings: tuple[str, ...] = ()
     batch_size: int = 128
-    cache_block: int = 128
+    cache_block: int = 64
     cache_tokens: int | None = None
 
     def __post_init__(self) -> None:
