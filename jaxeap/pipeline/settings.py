@@ -14,6 +14,7 @@ from ml_collections import config_dict
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.graph import Level
 from jaxeap.metrics.options import MetricOptions
+from jaxeap.sampling.options import SamplingOptions
 from jaxeap.tasks.grading import GRADERS, MATH
 from jaxeap.tasks.lab_task import SPLITS
 from jaxeap.tasks.lab_tasks import LAB_TASKS
@@ -80,8 +81,19 @@ def default_config() -> ml_collections.ConfigDict:
     config.sampling = ml_collections.ConfigDict()
     config.sampling.max_new_tokens = 1024  # An answer that has not ended by then is unfinished, so it is wrong.
     config.sampling.temperature = 0.0  # 0 is greedy, as in the paper.
+    config.sampling.top_k = 0  # Draws from the k most likely tokens; 0 from all.
+    config.sampling.top_p = 1.0  # Draws from the most likely tokens that have this share together; 1 from all.
     config.sampling.seed = 0
-    config.sampling.batch_size = 32  # Changes speed and memory alone.
+    # Answers to each question. The first is graded, selected and attributed; all are kept and graded for the pass rate.
+    config.sampling.samples = 1
+    # Texts that end an answer, beside the model's end-of-text tokens; the answer's text ends before them.
+    # On the command line: --config.sampling.stop_strings="('Question:',)"
+    config.sampling.stop_strings = ()
+    # How many answers are written at once; tokens in a block of the cache of keys and values; tokens in all of it, None
+    # for batch_size answers of full length. These change speed and memory alone.
+    config.sampling.batch_size = 32
+    config.sampling.cache_block = 64
+    config.sampling.cache_tokens = config_dict.placeholder(int)
 
     # How answers are judged: one of `jaxeap.tasks.grading.GRADERS`; "recorded" takes the grades of imported responses.
     config.grader = "exact"
@@ -168,7 +180,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
     if missing := flat(default_config()).keys() - settings.keys():
         raise ValueError(f"the config lacks {', '.join(sorted(missing))}; begin it with default_config()")
     problems = [*_not_given(settings), *_out_of_range(settings), *_at_odds(settings)]
-    for group, options in (("selection", SelectionOptions), ("metrics", MetricOptions)):
+    groups = {"sampling": SamplingOptions, "selection": SelectionOptions, "metrics": MetricOptions}
+    for group, options in groups.items():
         try:
             options(**config[group])
         except ValueError as error:
@@ -232,8 +245,6 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
             yield f"config.{key} is {settings[key]!r}; choose one of {', '.join(map(str, values))}"
     positive = (
         "num_questions",
-        "sampling.max_new_tokens",
-        "sampling.batch_size",
         "math_grading.workers",
         "attribution.batch_size",
         "bootstrap.resamples",
@@ -241,11 +252,9 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
     for key in positive:
         if settings[key] is not None and settings[key] < 1:
             yield f"config.{key} is {settings[key]}; it must be at least 1"
-    for key in ("question_seed", "sampling.seed", "bootstrap.seed", "weights.rank"):
+    for key in ("question_seed", "bootstrap.seed", "weights.rank"):
         if settings[key] < 0:
             yield f"config.{key} is {settings[key]}; it must be 0 or more"
-    if not 0 <= settings["sampling.temperature"] < math.inf:
-        yield f"config.sampling.temperature is {settings['sampling.temperature']}; it must be 0 (greedy) or above"
     if not 0 < settings["math_grading.seconds"] < math.inf:
         yield f"config.math_grading.seconds is {settings['math_grading.seconds']}; it must be above 0"
     if not 0 < settings["bootstrap.confidence"] < 1:

@@ -1,8 +1,8 @@
 """Continuous batching: a fixed number of rows, each of which takes the next prompt when its answer has ended.
 
-Two programs do all the work. `prefill` (one for each padded length) runs about `PREFILL_TOKENS` tokens of prompts of like
-length; `decode` writes up to `STEPS` tokens in every row and comes back earlier when enough rows have ended while prompts
-wait. So a long answer holds one row, and the others go on.
+Two programs do all the work. `prefill` (one for each padded length) runs about `PREFILL_TOKENS` tokens of prompts of
+like length; `decode` writes up to `STEPS` tokens in every row and comes back earlier when enough rows have ended while
+prompts wait. So a long answer holds one row, and the others go on.
 
 The cache is paged (`jaxeap.sampling.paged_cache`): an answer has the blocks that it fills, and not room for the longest
 answer that there could be, which for 32 rows of up to 32768 tokens would be most of the memory of a device. When the
@@ -42,7 +42,7 @@ REFILLED_AT_ONCE = 8
 
 
 class Request(NamedTuple):
-    """One answer to write: to which prompt (its place in the caller's list), which of its samples, and the draws' id."""
+    """One answer to write: to which prompt (its place in the caller's list), which of its samples, the draws' id."""
 
     place: int
     sample: int
@@ -122,7 +122,7 @@ class ContinuousBatch:
             model.weights, model.config, options, stop, report,
         )  # fmt: skip
         self._drawing = Drawing(float(options.temperature), options.top_k, float(options.top_p))
-        self._seed = np.int32(options.seed)
+        self._key = jax.random.key(options.seed)
         self._stop_tokens = tuple(stop_tokens)
         self._waiting = deque(sorted(requests, key=lambda request: -len(request.prompt)))
         self._aside: list[_Row] = []
@@ -137,8 +137,8 @@ class ContinuousBatch:
         blocks = rows * width if options.cache_tokens is None else options.cache_tokens // slots
         if blocks < width:
             raise ValueError(
-                f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {self._longest} tokens with "
-                f"its prompt of up to {longest_prompt}; give it at least {width * slots}, or lower max_new_tokens"
+                f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {self._longest} tokens "
+                f"with its prompt of up to {longest_prompt}; give it at least {width * slots}, or lower max_new_tokens"
             )
         chunk = chunk_of(slots, width)
         self._table_width = -(-width // chunk) * chunk
@@ -201,7 +201,7 @@ class ContinuousBatch:
             lengths,
             blocks,
             _asked(group, size),
-            self._seed,
+            self._key,
             self._drawing,
         )
         _require_finite(finite)
@@ -274,7 +274,7 @@ class ContinuousBatch:
             table,
             Rows(latest, lengths, written, live),
             _asked(self._rows, size),
-            self._seed,
+            self._key,
             np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
             self._drawing,
             stop_tokens=self._stop_tokens,

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 
-def token_keys(seed: jax.Array | int, ids: jax.Array, samples: jax.Array, places: jax.Array) -> jax.Array:
+def token_keys(seed_key: jax.Array, ids: Any, samples: Any, places: Any) -> jax.Array:
     """A PRNG key for each row's next token, [M], which no other row, batch or order of work has a part in.
 
     Args:
-      seed: of the draws.
+      seed_key: scalar PRNG key, made of the seed.
       ids: [M] uint32, of the prompts.
       samples: [M] int32, which of the prompt's answers.
       places: [M] int32, which of the answer's tokens.
     """
 
     def key(id_: jax.Array, sample: jax.Array, place: jax.Array) -> jax.Array:
-        answer = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), id_), sample)
+        answer = jax.random.fold_in(jax.random.fold_in(seed_key, id_), sample)
         return jax.random.fold_in(answer, place)
 
     return jax.vmap(key)(ids, samples, places)

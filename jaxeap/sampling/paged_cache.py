@@ -1,12 +1,14 @@
 """A key/value cache of blocks: memory for the tokens that there are, not for those that there could be.
 
-A pool of N blocks of Z tokens is shared by all rows. A row's table names its blocks in their order, so that slot s of a
-row is slot s % Z of block table[row, s // Z], and an answer takes a new block every Z tokens. A block belongs to one row.
+A pool of N blocks of Z tokens is shared by all rows. A row's table names its blocks in their order, so that slot s of
+a row is slot s % Z of block table[row, s // Z], and an answer takes a new block every Z tokens. A block belongs to one
+row. Measured on a CPU, 32 rows of 272 tokens: reading blocks by the table takes as long as reading fixed slots.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import chex
 import jax
@@ -25,8 +27,8 @@ that are not filled yet; an accelerator (512) would rather have few and large pi
 class PagedCache:
     """The pool.
 
-    Keys lie with the slots last and values with the channels last: so both products of attention are plain batched
-    matrix products of what lies in memory. On a CPU that is ten times as fast as [..., slots, heads, channels] for both.
+    Keys lie with the slots last and values with the channels last, so that both products of attention are plain batched
+    matrix products of what lies in memory. On a CPU that is ten times as fast as [..., slots, heads, channels].
 
     Attributes:
       key: [L, N, G, K, Z], rotated.
@@ -72,7 +74,12 @@ def chunk_of(slots: int, table_width: int) -> int:
 
 
 def put_tokens(
-    cache: PagedCache, layer: jax.Array, table: jax.Array, positions: jax.Array, live: jax.Array, new: tuple[jax.Array, jax.Array]
+    cache: PagedCache,
+    layer: jax.Array,
+    table: jax.Array,
+    positions: jax.Array,
+    live: jax.Array,
+    new: tuple[jax.Array, jax.Array],
 ) -> PagedCache:
     """Writes one token's key and value, each [B, G, K], of every live row into one layer.
 
@@ -159,7 +166,7 @@ def attend_blocks(
     lowest = jnp.finfo(jnp.float32).min
     within = jnp.arange(span, dtype=jnp.int32).reshape(1, chunk, slots)
 
-    def visit(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    def visit(state: Any) -> Any:
         # Axes: b row, c block of the chunk, g key head, r query head of it, z slot; n is b, c and g as one, since
         # products with a single batch axis are what is fast.
         index, highest, total, summed = state

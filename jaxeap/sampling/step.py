@@ -11,8 +11,16 @@ import jax.numpy as jnp
 
 from jaxeap.models.attention import attend
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.decoder import block, embed, layer_windows, position_embedding, positions_of, turning, unembed
-from jaxeap.models.decoder import window_of
+from jaxeap.models.decoder import (
+    block,
+    embed,
+    layer_windows,
+    position_embedding,
+    positions_of,
+    turning,
+    unembed,
+    window_of,
+)
 from jaxeap.models.parameters import Weights
 from jaxeap.sampling.draw import draw, token_keys
 from jaxeap.sampling.paged_cache import PagedCache, attend_blocks, put_prompts, put_tokens
@@ -29,8 +37,8 @@ class Drawing(NamedTuple):
 class Asked(NamedTuple):
     """Which answer each of M rows writes: [M] uint32 ids, [M] int32 samples."""
 
-    ids: jax.Array
-    samples: jax.Array
+    ids: Any
+    samples: Any
 
 
 class Rows(NamedTuple):
@@ -43,10 +51,10 @@ class Rows(NamedTuple):
       live: [B] bool; other rows rest.
     """
 
-    latest: jax.Array
-    lengths: jax.Array
-    written: jax.Array
-    live: jax.Array
+    latest: Any
+    lengths: Any
+    written: Any
+    live: Any
 
 
 class Drawn(NamedTuple):
@@ -71,13 +79,13 @@ def _choose(
     residual: jax.Array,
     asked: Asked,
     places: jax.Array,
-    seed: jax.Array,
+    seed_key: jax.Array,
     drawing: Drawing,
 ) -> tuple[jax.Array, jax.Array]:
     """Next tokens [M], and which rows' logits are finite [M], of residual [M, D]."""
     logits = unembed(weights, config, residual)
     # NaN is its own maximum, and one infinity is enough to spoil a row.
-    return draw(logits, token_keys(seed, *asked, places), *drawing), jnp.isfinite(jnp.max(logits, axis=-1))
+    return draw(logits, token_keys(seed_key, *asked, places), *drawing), jnp.isfinite(jnp.max(logits, axis=-1))
 
 
 @functools.partial(jax.jit, static_argnames=("config", "drawing"), donate_argnames="cache")
@@ -89,7 +97,7 @@ def prefill(
     lengths: jax.Array,
     blocks: jax.Array,
     asked: Asked,
-    seed: jax.Array,
+    seed_key: jax.Array,
     drawing: Drawing,
 ) -> tuple[PagedCache, jax.Array, jax.Array]:
     """Puts prompts into the cache and draws the first token of each answer.
@@ -102,7 +110,7 @@ def prefill(
       lengths: [P] int32; a row of length 0 is no prompt.
       blocks: as of `put_prompts`.
       asked: of the P rows.
-      seed: scalar int32.
+      seed_key: scalar PRNG key.
       drawing: how tokens are chosen.
 
     Returns:
@@ -135,7 +143,7 @@ def prefill(
     x = _embedded(weights, config, prompts, positions)
     x, (keys, values) = jax.lax.scan(layer_step, x, (weights["layers"], layer_windows(config)))
     last = jnp.take_along_axis(x, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
-    tokens, finite = _choose(weights, config, last, asked, jnp.zeros_like(lengths), seed, drawing)
+    tokens, finite = _choose(weights, config, last, asked, jnp.zeros_like(lengths), seed_key, drawing)
     return put_prompts(cache, blocks, keys, values), tokens, jnp.all(finite | (lengths == 0))
 
 
@@ -149,7 +157,7 @@ def decode(
     table: jax.Array,
     rows: Rows,
     asked: Asked,
-    seed: jax.Array,
+    seed_key: jax.Array,
     enough: jax.Array,
     drawing: Drawing,
     *,
@@ -166,7 +174,7 @@ def decode(
       table: [B, W] int32 as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it may write.
       rows: the rows as they stand.
       asked: of the B rows.
-      seed: scalar int32.
+      seed_key: scalar PRNG key.
       enough: scalar int32; so many rows that have ended are reason to come back, since others wait for their place.
       drawing: how tokens are chosen.
       stop_tokens: tokens that end an answer.
@@ -188,7 +196,7 @@ def decode(
     def advance(state: Any) -> Any:
         rows, cache, drawn = state
         residual, cache = _step(weights, config, cache, table, rows)
-        tokens, finite = _choose(weights, config, residual, asked, rows.written, seed, drawing)
+        tokens, finite = _choose(weights, config, residual, asked, rows.written, seed_key, drawing)
         count = rows.live.astype(jnp.int32)
         written = rows.written + count
         ended = jnp.isin(tokens, stops) | (written >= max_new_tokens)
@@ -200,9 +208,7 @@ def decode(
         )
         return Rows(tokens, rows.lengths + count, written, rows.live & ~ended), cache, drawn
 
-    nothing = Drawn(
-        jnp.zeros((batch, room), jnp.int32), jnp.zeros((batch,), jnp.int32), jnp.int32(0), jnp.array(True)
-    )
+    nothing = Drawn(jnp.zeros((batch, room), jnp.int32), jnp.zeros((batch,), jnp.int32), jnp.int32(0), jnp.array(True))
     _, cache, drawn = jax.lax.while_loop(goes_on, advance, (rows, cache, nothing))
     return cache, drawn
 
