@@ -145,8 +145,8 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
 @pytest.mark.parametrize(
     ("target", "call", "continued"),
     [
-        ("jaxeap.pipeline.stages.respond.generate", 2, "respond"),
-        ("jaxeap.pipeline.stages.respond.generate", 4, "respond"),
+        ("jaxeap.pipeline.stages.respond._write_part", 2, "respond"),
+        ("jaxeap.pipeline.stages.respond._write_part", 5, "respond"),
         ("jaxeap.pipeline.stages.attribute.attribute", 3, "attribute"),
         ("jaxeap.pipeline.stages.attribute.attribute", 8, "attribute"),
         ("jaxeap.pipeline.stages.contrast.layer_intensity", 1, "contrast"),

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,8 +16,9 @@ from jaxeap.sampling.generate import answers
 from jaxeap.sampling.options import SamplingOptions
 from tests.models.tiny_configs import CONFIGS
 
-LENGTHS = (9, 2, 5, 1, 7)
-PROMPTS = [np.random.default_rng(length).integers(3, 32, length).tolist() for length in LENGTHS]
+LENGTHS = (9, 2, 10, 2, 9)
+"""Two of them are padded to one length; few padded lengths, since each is a program to compile."""
+PROMPTS = [np.random.default_rng(place).integers(3, 32, length).tolist() for place, length in enumerate(LENGTHS)]
 NEW = 12
 LONGEST = max(LENGTHS) + NEW
 STOPS = (0, 1, 2)
@@ -39,17 +41,16 @@ def written(model: Decoder, prompts: list[list[int]] = PROMPTS, stops=STOPS, **o
     return [answer.tokens for answer in sorted(answers(model, prompts, chosen, stop_tokens=stops))]
 
 
-# A window shorter than the answers, so that blocks fall out of it; routed experts; parallel blocks with learned
-# fractions of rotation; soft caps and norms after the block, every other layer sliding; no rotation in some layers.
-@pytest.mark.parametrize("family", ["mistral", "qwen3_moe", "gpt_neox", "gemma2", "smollm3"])
+# Windows of 4, in all layers or some: whole blocks fall out of them. Routed experts; parallel blocks; soft caps.
+@pytest.mark.parametrize("family", ["gemma2", "qwen3_moe", "gpt_neox"])
 def test_families_equal_naive_decoding(family: str) -> None:
     model = Decoder.random(CONFIGS[family], seed=1)
     expected = [naive(model, prompt) for prompt in PROMPTS]
     assert written(model) == expected
-    assert len({tuple(answer) for answer in expected}) == len(PROMPTS), "answers that are all alike would show nothing"
+    assert len({tuple(answer) for answer in expected}) > 2, "answers that are all alike would show nothing"
 
 
-@pytest.mark.parametrize(("rows", "block"), [(1, 64), (3, 3), (5, 4), (5, 8)])
+@pytest.mark.parametrize(("rows", "block"), [(1, 64), (5, 3)])
 def test_rows_and_block_sizes_change_no_token(model: Decoder, rows: int, block: int) -> None:
     assert written(model, batch_size=rows, cache_block=block) == [naive(model, prompt) for prompt in PROMPTS]
 
@@ -74,7 +75,7 @@ def test_a_cache_without_room_for_the_longest_answer_is_refused(model: Decoder) 
 
 def test_a_long_answer_holds_one_row(model: Decoder) -> None:
     """With all logits equal an answer ends with each token by chance 1/8: most are short, a few long."""
-    flat = Decoder(model.config, jax.tree.map(np.zeros_like, model.weights))
+    flat = Decoder(model.config, jax.tree.map(jnp.zeros_like, model.weights))
     steps, ended = [], []
     options = SamplingOptions(max_new_tokens=60, temperature=1.0, batch_size=4, cache_block=8, samples=6)
     found = [
@@ -131,6 +132,7 @@ def test_stop_strings_end_answers_between_two_tokens(model: Decoder) -> None:
         list(answers(model, PROMPTS, options, stop_tokens=()))
 
 
+@pytest.mark.slow
 def test_a_model_over_a_mesh_writes_the_same(model: Decoder) -> None:
     mesh = make_mesh(tensor=2)
     specs = parameter_specs(model.config)

@@ -13,7 +13,7 @@ COUNT = 4000
 
 
 def kept_distribution(logits: np.ndarray, temperature: float, top_k: int, top_p: float) -> np.ndarray:
-    """Token by token from the likeliest: taken while fewer than k are and what is taken has less than p of the first k."""
+    """Token by token from the likeliest: of the first k, taken while what is taken has less than p of them."""
     weights = np.exp(logits.astype(np.float64) / temperature)
     order = sorted(range(len(weights)), key=lambda token: (-weights[token], token))[: top_k or None]
     whole, taken, result = sum(weights[token] for token in order), 0.0, np.zeros(len(weights))
