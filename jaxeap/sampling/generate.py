@@ -11,7 +11,7 @@ import rich.console
 from jaxeap.models.model import Decoder
 from jaxeap.sampling.continuous import Answer, ContinuousBatch, Report, Request
 from jaxeap.sampling.options import SamplingOptions
-from jaxeap.sampling.stop_strings import stop_at
+from jaxeap.sampling.stop_strings import Stop, stop_at
 from jaxeap.sampling.throughput import answer_bar
 
 if TYPE_CHECKING:
@@ -108,7 +108,16 @@ def answers(
     return _written(model, prompts, left, options, stop_tokens, stop, description, report)
 
 
-def _written(model, prompts, left, options, stop_tokens, stop, description, report) -> Iterator[Answer]:  # type: ignore[no-untyped-def]
+def _written(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    left: Sequence[Request],
+    options: SamplingOptions,
+    stop_tokens: Sequence[int],
+    stop: Stop | None,
+    description: str,
+    report: Report | None,
+) -> Iterator[Answer]:
     console = rich.console.Console(stderr=True)
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(answer_bar(description, len(left), console))
