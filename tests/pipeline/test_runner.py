@@ -257,7 +257,7 @@ def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_
     weights = jax.tree.map(lambda array: array.at[..., 0].set(np.nan), model.weights)
     save_model(Decoder(model.config, weights), tmp_path / "broken", arithmetic_tokenizer())
     config.tuned = str(tmp_path / "broken")
-    with pytest.raises(ValueError, match=r"tuned model \(.*broken\), questions .* not finite"):
+    with pytest.raises(ValueError, match=r"tuned model \(.*broken\): .* not finite"):
         run_pipeline(config, tmp_path / "w", console)
 
 
