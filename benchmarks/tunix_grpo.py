@@ -63,14 +63,18 @@ class Characters:
 
 def train_ours(model: Decoder, tokenizer: Any, task: TrainingTask, settings: GRPOSettings, seed: int) -> Decoder:
     """The model after GRPO with jaxeap.rl."""
-    state = TrainState.start(model.weights, settings.make_optimizer())
     prompts = [encode_prompt(tokenizer, question.question) for question in task.questions]
-    reward = correctness_reward(task.questions, tokenizer)
-    stop_tokens = (require_eos(tokenizer),)
-    for state, _ in train_grpo(  # noqa: B007 - the last state is what is wanted
-        state, model.config, model.weights, prompts, reward, settings, stop_tokens=stop_tokens, seed=seed
-    ):
-        pass
+    states = train_grpo(
+        TrainState.start(model.weights, settings.make_optimizer()),
+        model.config,
+        model.weights,
+        prompts,
+        correctness_reward(task.questions, tokenizer),
+        settings,
+        stop_tokens=(require_eos(tokenizer),),
+        seed=seed,
+    )
+    *_, (state, _) = states
     return Decoder(model.config, state.weights)
 
 
