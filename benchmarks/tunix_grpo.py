@@ -8,6 +8,7 @@ of 8, and takes the policy at its update, not at its draws, as the one that answ
 
 from __future__ import annotations
 
+import collections
 import json
 import logging
 import statistics
@@ -74,7 +75,7 @@ def train_ours(model: Decoder, tokenizer: Any, task: TrainingTask, settings: GRP
         stop_tokens=(require_eos(tokenizer),),
         seed=seed,
     )
-    *_, (state, _) = states
+    state, _ = collections.deque(states, maxlen=1).pop()
     return Decoder(model.config, state.weights)
 
 
