@@ -12,7 +12,7 @@ from jaxeap.models.load import check_files
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
 from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.model_source import ModelSource
-from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture, sources_of
+from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
 from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
 from jaxeap.pipeline.questions import choose_questions, draw_questions
 from jaxeap.pipeline.settings import IMPORTED, QUESTION
@@ -159,7 +159,7 @@ def _answer_rest(
     if not todo:
         return
     stops = stop_tokens(source.generation_folder, tokenizer)
-    model = load_next(source, run.config.dtype)
+    model = load_next(source, run.config.dtype, mesh_of(run.config))
     for number, (places, filled) in enumerate(todo, start=1):
         try:
             answers = generate(
@@ -228,6 +228,6 @@ RESPOND = Stage(
         "sampling.temperature",
         "sampling.seed",
     ),
-    tuning=("sampling.batch_size", "adapter_base"),
+    tuning=("sampling.batch_size", "adapter_base", "mesh"),
     version=2,
 )
