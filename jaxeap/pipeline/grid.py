@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,7 @@ def is_grid(config: ml_collections.ConfigDict) -> bool:
 
 
 def cells_of(config: ml_collections.ConfigDict) -> list[Cell]:
-    """The cells that are to run, in the order of the table.
-
-    Raises:
-      ValueError: there is none, or a cell's settings make no sense; every cell that is wrong is named.
-    """
+    """The cells that are to run, in the order of the table; ValueError where there is none."""
     grid, cells = config[GRID], []
     for pair, pair_overrides in grid.pairs.items():
         for dataset, dataset_overrides in grid.datasets.items():
@@ -98,14 +94,6 @@ def cells_of(config: ml_collections.ConfigDict) -> list[Cell]:
             f"no cell is left: {len(grid.pairs)} pairs, {len(grid.datasets)} datasets, alphas {tuple(grid.alphas)}, "
             f"only {tuple(grid.only)}; patterns are those of names such as PAIR/DATASET/alpha_0.1, with * for anything"
         )
-    problems: dict[str, list[str]] = {}
-    for cell in cells:
-        try:
-            validate(cell.config)
-        except ValueError as error:
-            problems.setdefault(str(error), []).append(cell.name)
-    if problems:
-        raise ValueError("\n".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items()))
     return cells
 
 
@@ -145,6 +133,7 @@ def run_grid(
     """
     console = console or rich.console.Console()
     cells, results = cells_of(config), []
+    _validate(cells)
     with open_workdir(workdir) as folder:
         for number, cell in enumerate(cells):
             console.rule(f"{number + 1} of {len(cells)}: {cell.name}")
@@ -163,6 +152,18 @@ def run_grid(
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)
     return results
+
+
+def _validate(cells: Sequence[Cell]) -> None:
+    """Refuses cells whose settings make no sense, all in one error."""
+    problems: dict[str, list[str]] = {}
+    for cell in cells:
+        try:
+            validate(cell.config)
+        except ValueError as error:
+            problems.setdefault(str(error), []).append(cell.name)
+    if problems:
+        raise ValueError("\n".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items()))
 
 
 def _cell_config(

@@ -11,6 +11,7 @@ import ml_collections
 
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.config import ModelConfig
+from jaxeap.models.hub import HUB
 from jaxeap.pipeline.planning.memory import (
     Memory,
     answering_memory,
@@ -98,7 +99,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     Raises:
       FileNotFoundError, ValueError: the config, a model's config.json or the questions cannot be used.
     """
-    validate(config)
+    validate(_pinned(config))
     shapes = [planned_config(config[role], config.adapter_base) for role in ("base", "tuned")]
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
@@ -135,6 +136,8 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     graph = EdgeGraph.for_config(shape, config.attribution.level)
     steps, flops = _times(config, work, answer, score, rows, weights, fsdp * tensor)
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
+    if config.questions.startswith(HUB) and config.question_revision is None:
+        notes.append("config.question_revision must be given before the run")
     if fsdp * tensor > 1:
         notes.append("all but the weights is counted whole on every device, which is the most that it can be")
     if method != config.attribution.method:
@@ -171,6 +174,14 @@ def device_memory(setting: float | None) -> tuple[float, bool]:
     statistics: Mapping[str, int] = jax.local_devices()[0].memory_stats() or {}
     limit = statistics.get("bytes_limit")
     return (float(limit), True) if limit else (SUPPOSED_GB * GB, False)
+
+
+def _pinned(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The settings as if questions from the Hub were pinned: a plan fetches none of them."""
+    pinned = config.copy_and_resolve_references()
+    if (config.questions or "").startswith(HUB) and config.question_revision is None:
+        pinned.question_revision = "0" * 40
+    return pinned
 
 
 def _times(
