@@ -8,7 +8,8 @@
 
 Both models answer questions; those that both answer correctly are selected; every edge of either model is scored on
 its own answers; the two score distributions are contrasted. Every setting stands in jaxeap/pipeline/settings.py, and
-`--config.KEY=none` unsets one that need not be set. What is finished in the work directory is reused, so the same command goes on where an interrupted one stopped.
+`--config.KEY=none` unsets one that need not be set. What is finished in the work directory is reused, so the same
+command goes on where an interrupted one stopped.
 """
 
 from __future__ import annotations
@@ -59,17 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         console = rich.console.Console()
         if not console.is_terminal:
             console = rich.console.Console(width=FILE_WIDTH)
-        if is_grid(config):
-            plan_grid(config, console) if _DRY_RUN.value else run_grid(config, workdir, console)
-            return 0
-        plan = plan_run(config)
-        if _DRY_RUN.value:
-            print_plan(plan, config, console)
-            return 0
-        print_short_plan(plan, console)
-        plan.require()
-        outcomes = run_pipeline(config, workdir, console)
-        print_summary(workdir, outcomes, console)
+        run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
     except Exception as error:
@@ -77,6 +68,28 @@ def main(arguments: Sequence[str]) -> int:
             raise
         return _say(f"error: {message}", 1)
     return 0
+
+
+def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.console.Console) -> None:
+    """One experiment or a grid of them; with --dry_run the plan alone.
+
+    Raises:
+      ValueError: the run cannot fit into the memory of the device; and as `run_pipeline`.
+    """
+    if is_grid(config):
+        if _DRY_RUN.value:
+            plan_grid(config, console)
+        else:
+            run_grid(config, workdir, console)
+        return
+    plan = plan_run(config)
+    if _DRY_RUN.value:
+        print_plan(plan, config, console)
+        return
+    print_short_plan(plan, console)
+    plan.require()
+    outcomes = run_pipeline(config, workdir, console)
+    print_summary(workdir, outcomes, console)
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -100,7 +113,9 @@ def unset_keys(arguments: Sequence[str]) -> list[str]:
     """
     keys = [key for key, value in _settings_in(arguments) if value == UNSET]
     if needed := [key for key in keys if key not in optional_keys()]:
-        raise ValueError(f"--config.{needed[0]}={UNSET}: it must have a value; {UNSET} unsets {sorted(optional_keys())}")
+        raise ValueError(
+            f"--config.{needed[0]}={UNSET}: it must have a value; {UNSET} unsets {sorted(optional_keys())}"
+        )
     return keys
 
 

@@ -13,9 +13,9 @@ Command:    python run.py --config=configs/qwen_grpo.py --workdir=DIR \
 Hardware:   one 80 GB GPU for 7B (15 GB of weights, one model in memory at a time, the rest for cache and captures).
             `--config.sampling.batch_size` and `--config.attribution.batch_size` trade speed for memory and change no
             result beyond rounding; `--config.mesh.fsdp` and `--config.mesh.tensor` cut the weights over devices.
-Time:       not measured yet at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates. Nearly
-            all of it goes into writing the answers: up to 32768 tokens each, for every question; scoring takes one
-            forward and one backward pass over some hundred tokens a question.
+Time:       not measured yet at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates.
+            Nearly all of it goes into writing the answers, up to 32768 tokens each, for every question; scoring takes
+            one forward and one backward pass over some hundred tokens a question.
 Needs:      pip install -r requirements/math.txt (answers are graded by value), and -r requirements/data.txt for
             questions from the Hub.
 

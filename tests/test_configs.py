@@ -1,6 +1,7 @@
 """The experiments: each config loads, says what a reader must know, and runs on models of its kind."""
 
 import importlib.util
+import itertools
 import json
 from pathlib import Path
 
@@ -8,12 +9,8 @@ import jax.numpy as jnp
 import ml_collections
 import pytest
 import rich.console
-import tokenizers
-import transformers
 
-from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
-from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
 from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.grid import cells_of, is_grid
@@ -23,6 +20,7 @@ from jaxeap.pipeline.settings import flat, validate
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.report.published import PUBLISHED
 from jaxeap.tasks.questions import Question, write_questions
+from tests.chat_model import chat_tokenizer, flagship_shape
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs"
 NAMES = sorted(
@@ -91,7 +89,7 @@ def test_published_figures_stand_in_the_docstring_of_the_config_that_would_give_
         assert f"alpha {cell.alpha:g} ({cell.method})" in text
         numbers = [float(word.rstrip(",.")) for word in text.split() if word[:1].isdigit() and is_number(word)]
         for base, tuned in cell.values.values():
-            assert any((base, tuned) == pair for pair in zip(numbers, numbers[1:], strict=False)), (base, tuned)
+            assert any((base, tuned) == pair for pair in itertools.pairwise(numbers)), (base, tuned)
 
 
 def is_number(word: str) -> bool:
@@ -122,49 +120,12 @@ def test_demo_finds_its_pair_from_any_folder(tmp_path, monkeypatch):
         assert (Path(folder) / "model.safetensors").is_file()
 
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
-def chat_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """One token a byte, and Qwen's markers of a conversation."""
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(tokenizers.models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = tokenizers.decoders.ByteLevel()
-    backend.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        chat_template=CHAT_TEMPLATE,
-    )
-
-
 def test_flagship_runs_on_small_models_of_its_kind(tmp_path, monkeypatch):
     """bfloat16, the paper's prompt, several stop tokens, questions from a file, answers graded by value."""
     pytest.importorskip("math_verify")
     tokenizer = chat_tokenizer()
-    shape = ModelConfig(
-        family="qwen2",
-        vocab_size=272,
-        embed_dim=32,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=8,
-        mlp_dim=48,
-        activation="silu",
-        norm_epsilon=1e-6,
-        rope=RopeConfig(theta=1e6),
-        windows=(None, None),
-        qkv_bias=True,
-        tied_embeddings=False,
-    )
     for seed, role in enumerate(("base", "tuned")):
-        save_model(Decoder.random(shape, seed, jnp.float32), tmp_path / role, tokenizer)
+        save_model(Decoder.random(flagship_shape(), seed, jnp.float32), tmp_path / role, tokenizer)
         stops = {"eos_token_id": [tokenizer.convert_tokens_to_ids(t) for t in ("<|im_end|>", "<|endoftext|>")]}
         (tmp_path / role / "generation_config.json").write_text(json.dumps(stops))
     questions = [Question(str(n), f"What is {n} + {n * n}?", str(n + n * n)) for n in range(5)]

@@ -3,15 +3,17 @@
 Paper row:  arXiv 2509.21044, Table 1. The four cells of it whose figures are known here are printed under their
             reproduction (jaxeap/report/published.py).
 Command:    python run.py --config=configs/grid/paper.py --workdir=DIR \\
-                --config.grid.datasets.gsm8k.question_revision=COMMIT --config.grid.datasets.math.question_revision=COMMIT \\
+                --config.grid.datasets.gsm8k.question_revision=COMMIT \\
+                --config.grid.datasets.math.question_revision=COMMIT \\
                 --config.grid.datasets.college_math.question_revision=COMMIT
-            One pair: --config.grid.only="('mistral/*',)". The four known cells: --config.grid.only="('deepseek_math/math/
-            alpha_0.1', 'mistral/math/alpha_0.3', 'distilled_qwen/gsm8k/alpha_0.1', 'qwen25/college_math/alpha_0.3')"
+            One pair: --config.grid.only="('mistral/*',)". The four known cells: --config.grid.only="(
+            'deepseek_math/math/alpha_0.1', 'mistral/math/alpha_0.3', 'distilled_qwen/gsm8k/alpha_0.1',
+            'qwen25/college_math/alpha_0.3')". Add --dry_run for the plan alone.
             Folders: --config.grid.pairs.mistral.base=FOLDER; a file: --config.grid.datasets.math.questions=FILE.jsonl
             --config.grid.datasets.math.question_set=math
 Hardware:   one 80 GB GPU, or eight TPU v5e or v4 chips (docs/reproduce.md).
-Time:       not measured at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates. Answers are
-            written once for all truncation lengths of a pair and set.
+Time:       not measured at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates. Answers
+            are written once for all truncation lengths of a pair and set.
 Needs:      pip install -r requirements/math.txt -r requirements/data.txt
 
 The settings of the pairs are those of configs/paper.

@@ -1,7 +1,7 @@
 """A series of checkpoints of one run: how the circuits move while RLVR goes on, with one base for all of them.
 
-What:       1.5B, PPO with verifiable rewards (expx/qwen-2.5-1.5b-rlvr-ppo) from its supervised start. Its page on the Hub
-            says that the run's checkpoints are branches named step-*, the last one being main.
+What:       1.5B, PPO with verifiable rewards (expx/qwen-2.5-1.5b-rlvr-ppo) from its supervised start. Its page on the
+            Hub says that the run's checkpoints are branches named step-*, the last one being main.
 Paper row:  none; the paper compares end points only.
 Command:    python run.py --config=configs/rlvr/checkpoints.py:step-100,step-200,main --workdir=DIR \\
                 --config.grid.datasets.gsm8k.question_revision=COMMIT

@@ -58,7 +58,7 @@ def grid_config(
 
     Args:
       shared: begun with `default_config()`.
-      pairs, datasets: by name, in the order of the table; a dataset's settings go over a pair's.
+      pairs, datasets: by name; a dataset's settings go over a pair's.
       alphas: truncation lengths, as `config.selection.alpha`.
 
     Raises:
@@ -81,7 +81,7 @@ def is_grid(config: ml_collections.ConfigDict) -> bool:
 
 
 def cells_of(config: ml_collections.ConfigDict) -> list[Cell]:
-    """The cells that are to run, in the order of the table; ValueError where there is none."""
+    """The cells that are to run, by pair, dataset and length; ValueError where there is none."""
     grid, cells = config[GRID], []
     for pair, pair_overrides in grid.pairs.items():
         for dataset, dataset_overrides in grid.datasets.items():

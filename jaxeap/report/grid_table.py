@@ -19,9 +19,7 @@ METRICS = ("intensity", "complexity", "kurtosis", "diversity")
 TITLES = ("Intensity", "Complexity", "Kurtosis", "Diversity")
 HEADER = ("Pair", "Dataset", "alpha", "Questions", *TITLES)
 PUBLISHED_ROW = "published"
-LEGEND = (
-    "Base to tuned. * marks a difference whose interval leaves 0 out (each for itself: of many cells some do by chance)."
-)
+LEGEND = "Base to tuned. * marks a difference whose interval leaves 0 out (each by itself: of many, some do by chance)."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,14 +19,16 @@ from jax.interpreters.partial_eval import dce_jaxpr
 Shapes = Any
 """A pytree of arrays or `jax.ShapeDtypeStruct`s."""
 
-FUSED = frozenset(
-    "abs add add_any and broadcast_in_dim clamp convert_element_type copy cos div eq erf exp exp2 expand_dims ge gt "
-    "integer_pow iota is_finite le log log1p logistic lt max min mul ne neg not or pow reshape rsqrt select_and_scatter "
-    "select_n sign sin slice sqrt square squeeze stop_gradient sub tanh transpose".split()
+COSTLY = frozenset(
+    ("cos", "div", "erf", "exp", "exp2", "log", "log1p", "logistic", "pow", "rsqrt", "sin", "sqrt", "tanh")
 )
+"""What XLA computes inside the operation that reads it, but once for all where two operations do, and keeps then."""
+FUSED = COSTLY | {
+    "abs", "add", "add_any", "and", "broadcast_in_dim", "clamp", "convert_element_type", "copy", "eq", "ge", "gt",
+    "integer_pow", "iota", "is_finite", "le", "lt", "max", "min", "mul", "ne", "neg", "not", "or", "reshape",
+    "select_n", "sign", "slice", "square", "squeeze", "stop_gradient", "sub", "transpose",
+}  # fmt: skip
 """What XLA computes inside the operation that reads it, so that its output takes no memory of its own."""
-COSTLY = frozenset("cos div erf exp exp2 log log1p logistic pow rsqrt sin sqrt tanh".split())
-"""Of these, what XLA computes once and keeps where two operations read it."""
 
 
 def traced(function: Callable[..., Any], *arguments: Shapes) -> ClosedJaxpr:
@@ -175,8 +177,7 @@ def _flatten(jaxpr: Jaxpr, environment: dict[Var, _Value], steps: list[_Step]) -
         if inner is not None:
             called: dict[Var, _Value] = {var: _Value(0, given=True) for var in inner.jaxpr.constvars}
             for var, argument in zip(inner.jaxpr.invars, equation.invars, strict=True):
-                literal = isinstance(argument, Literal)
-                called[var] = _Value(0, given=True) if literal else environment[argument]
+                called[var] = environment[argument] if isinstance(argument, Var) else _Value(0, given=True)
             _flatten(inner.jaxpr, called, steps)
             for var, result in zip(equation.outvars, inner.jaxpr.outvars, strict=True):
                 environment[var] = _Value(0, given=True) if isinstance(result, Literal) else called[result]
@@ -186,7 +187,7 @@ def _flatten(jaxpr: Jaxpr, environment: dict[Var, _Value], steps: list[_Step]) -
         steps.append(_Step(equation.primitive.name, reads, makes, equation.params))
 
 
-def _bytes(var: Var) -> int:
+def _bytes(var: Any) -> int:
     return math.prod(var.aval.shape) * var.aval.dtype.itemsize
 
 

@@ -29,7 +29,7 @@ def planned_config(source: str, adapter_base: str | None = None) -> tuple[ModelC
         folder = Path(source)
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"model folder {folder} does not exist; a plan needs a folder with config.json alone, or {HUB}owner/name"
+                f"model folder {folder} does not exist; a plan needs a folder with config.json, or {HUB}owner/name"
             )
         return read_model_config(base_folder(folder, adapter_base) if is_adapter(folder) else folder), ""
     name, revision = named

@@ -88,7 +88,7 @@ def test_a_batch_that_is_too_large_is_refused_with_one_that_fits():
     (problem,) = plan.problems
     assert problem.startswith("sampling.batch_size 64: ")
     fits = int(problem.partition("--config.sampling.batch_size=")[2].split()[0])
-    with pytest.raises(ValueError, match="does not fit: sampling.batch_size 64"):
+    with pytest.raises(ValueError, match=r"does not fit: sampling\.batch_size 64"):
         plan.require()
     config.sampling.batch_size = fits
     assert plan_run(config).problems == ()
