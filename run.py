@@ -113,9 +113,8 @@ def unset_keys(arguments: Sequence[str]) -> list[str]:
     """
     keys = [key for key, value in _settings_in(arguments) if value == UNSET]
     if needed := [key for key in keys if key not in optional_keys()]:
-        raise ValueError(
-            f"--config.{needed[0]}={UNSET}: it must have a value; {UNSET} unsets {sorted(optional_keys())}"
-        )
+        optional = ", ".join(sorted(optional_keys()))
+        raise ValueError(f"--config.{needed[0]}={UNSET}: it must have a value; {UNSET} is for {optional}")
     return keys
 
 

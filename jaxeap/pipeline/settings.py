@@ -150,7 +150,8 @@ def flat(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def optional_keys() -> frozenset[str]:
     """The settings that may be None, which `--config.key=none` makes them."""
-    return frozenset(key for key, value in flat(default_config()).items() if value is None)
+    unset = {key for key, value in flat(default_config()).items() if value is None}
+    return frozenset(unset - {"base", "tuned", "questions"})
 
 
 def within(key: str, groups: Iterable[str]) -> bool:

@@ -140,6 +140,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
         notes.append("config.question_revision must be given before the run")
     if fsdp * tensor > 1:
         notes.append("all but the weights is counted whole on every device, which is the most that it can be")
+        notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:
         notes.append(f"method {config.attribution.method} runs many programs; scoring is planned as that of eap")
     return Plan(

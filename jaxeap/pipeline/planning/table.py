@@ -69,7 +69,7 @@ def print_short_plan(plan: Plan, console: rich.console.Console) -> None:
     if plan.answering is not None:
         answering = f"answering {_gb(plan.weights + plan.answering.total)}, "
     console.print(
-        f"plan: {plan.work.questions:,} questions, {_short(plan.parameters)}parameters; {answering}scoring "
+        f"plan: {plan.work.questions:,} questions, {_short(plan.parameters)} parameters; {answering}scoring "
         f"{_gb(plan.weights + plan.scoring.total)} of {_gb(plan.usable)} usable a device "
         f"({'known' if plan.known else 'supposed'}); scores {_gb(plan.score_bytes)} on disk",
         highlight=False,
