@@ -11,7 +11,7 @@ Command:    python run.py --config=configs/grid/paper.py --workdir=DIR \\
             'qwen25/college_math/alpha_0.3')". Add --dry_run for the plan alone.
             Folders: --config.grid.pairs.mistral.base=FOLDER; a file: --config.grid.datasets.math.questions=FILE.jsonl
             --config.grid.datasets.math.question_set=math
-Hardware:   one 80 GB GPU, or eight TPU v5e or v4 chips (docs/reproduce.md).
+Hardware:   one 80 GB GPU, or a TPU v5e-8 or v4-8 (docs/reproduce.md).
 Time:       not measured at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates. Answers
             are written once for all truncation lengths of a pair and set.
 Needs:      pip install -r requirements/math.txt -r requirements/data.txt

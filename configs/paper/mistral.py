@@ -7,7 +7,7 @@ Pair:       base   peiyi9979/mistral-7b-sft
 Command:    python run.py --config=configs/paper/mistral.py --workdir=DIR --config.question_revision=COMMIT
             Add --dry_run for the plan alone. Folders may stand in the place of the names (--config.base=FOLDER
             --config.tuned=FOLDER), and a file in that of the questions (--config.questions=FILE.jsonl).
-Hardware:   one 80 GB GPU, or eight TPU v5e or v4 chips with --config.mesh.fsdp and .tensor (docs/reproduce.md).
+Hardware:   one 80 GB GPU, or a TPU v5e-8 or v4-8 with --config.mesh.fsdp and .tensor (docs/reproduce.md).
 Time:       not measured at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates.
 Needs:      pip install -r requirements/math.txt -r requirements/data.txt
 
