@@ -12,25 +12,24 @@ from jaxeap.pipeline.settings import flat
 
 @pytest.fixture
 def grid(config):
-    """One pair, once as it is and once with the models exchanged, at two truncation lengths."""
-    config.num_questions = 5
+    """One pair, once as it is and once with the models exchanged, at two truncation lengths; shapes of other tests."""
     return grid_config(
         config,
         pairs={"forth": {}, "back": {"base": config.tuned, "tuned": config.base}},
-        datasets={"arithmetic": {"questions": "arithmetic:test", "sampling.max_new_tokens": 4}},
-        alphas=(0.5, 1.0),
+        datasets={"arithmetic": {"questions": "arithmetic:test", "sampling.seed": 7}},
+        alphas=(0.4, 1.0),
     )
 
 
 def test_cells_are_the_shared_settings_with_their_own(config, grid):
     assert is_grid(grid) and not is_grid(config)
     cells = {cell.name: cell for cell in cells_of(grid)}
-    assert list(cells) == [f"{pair}/arithmetic/alpha_{alpha}" for pair in ("back", "forth") for alpha in ("0.5", "1")]
-    expected = flat(config) | {"sampling.max_new_tokens": 4, "selection.alpha": 0.5}
-    assert flat(cells["forth/arithmetic/alpha_0.5"].config) == expected
+    assert list(cells) == [f"{pair}/arithmetic/alpha_{alpha}" for pair in ("back", "forth") for alpha in ("0.4", "1")]
+    expected = flat(config) | {"sampling.seed": 7, "selection.alpha": 0.4}
+    assert flat(cells["forth/arithmetic/alpha_0.4"].config) == expected
     exchanged = expected | {"base": config.tuned, "tuned": config.base}
-    assert flat(cells["back/arithmetic/alpha_0.5"].config) == exchanged
-    assert grid.sampling.max_new_tokens == 5, "the shared settings stay as they are"
+    assert flat(cells["back/arithmetic/alpha_0.4"].config) == exchanged
+    assert grid.sampling.seed == 0, "the shared settings stay as they are"
 
 
 def test_some_cells_by_pattern(grid):
@@ -45,7 +44,7 @@ def test_what_is_wrong_is_said_before_anything_runs(config, grid, tmp_path, cons
     with pytest.raises(ValueError, match=r"grid.pairs.x has no setting 'sampling.max_tokens'; did you mean"):
         grid_config(config, {"x": {"sampling.max_tokens": 1}}, {"y": {}}, (1.0,))
     grid.grid.pairs.back.tuned = ""
-    with pytest.raises(ValueError, match=r"back/arithmetic/alpha_0.5, back/arithmetic/alpha_1: config.tuned is not"):
+    with pytest.raises(ValueError, match=r"back/arithmetic/alpha_0.4, back/arithmetic/alpha_1: config.tuned is not"):
         run_grid(grid, tmp_path / "w", console)
     assert not (tmp_path / "w").exists()
 
@@ -55,7 +54,7 @@ def test_answers_are_made_once_for_all_lengths_and_a_second_run_makes_nothing(
 ):
     grid.grid.only = ("forth/*",)
     results = run_grid(grid, tmp_path / "w", console)
-    cells = [tmp_path / "w" / "forth" / "arithmetic" / name for name in ("alpha_0.5", "alpha_1")]
+    cells = [tmp_path / "w" / "forth" / "arithmetic" / name for name in ("alpha_0.4", "alpha_1")]
     for stage in ("respond/base.jsonl", "grade/tuned.jsonl", "weights/weights.json"):
         assert (cells[0] / stage).samefile(cells[1] / stage)
     assert not (cells[0] / "attribute/losses.jsonl").samefile(cells[1] / "attribute/losses.jsonl")
@@ -66,7 +65,7 @@ def test_answers_are_made_once_for_all_lengths_and_a_second_run_makes_nothing(
         assert (cells[1] / result).read_bytes() == (tmp_path / "alone" / result).read_bytes()
 
     written = json.loads((tmp_path / "w" / "grid.json").read_text())["cells"]
-    assert [cell["alpha"] for cell in written] == [0.5, 1.0]
+    assert [cell["alpha"] for cell in written] == [0.4, 1.0]
     for cell, result, folder in zip(written, results, cells, strict=True):
         assert cell["contrast"] == result.contrast.to_json()
         assert cell["contrast"] == json.loads((folder / "metrics.json").read_text())["contrast"]
@@ -100,5 +99,5 @@ def test_the_plan_of_a_grid_is_that_of_its_cells(grid, console):
     grid.grid.only = ("*/alpha_1",)
     plans = plan_grid(grid, console)
     assert list(plans) == ["back/arithmetic/alpha_1", "forth/arithmetic/alpha_1"]
-    assert all(plan.work.questions == 5 and not plan.problems for plan in plans.values())
+    assert all(plan.work.questions == 11 and not plan.problems for plan in plans.values())
     assert "2 cells: answering" in console.file.getvalue()
