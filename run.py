@@ -77,9 +77,10 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
       ValueError: the run cannot fit into the memory of the device; and as `run_pipeline`.
     """
     if is_grid(config):
-        if _DRY_RUN.value:
-            plan_grid(config, console)
-        else:
+        plans = plan_grid(config, console)
+        if not _DRY_RUN.value:
+            for plan in plans.values():
+                plan.require()
             run_grid(config, workdir, console)
         return
     plan = plan_run(config)

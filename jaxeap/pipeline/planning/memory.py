@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +64,7 @@ def weight_bytes(config: ModelConfig, dtype: str, fsdp: int = 1, tensor: int = 1
     return total * jnp.dtype(dtype).itemsize
 
 
+@functools.cache
 def answering_memory(config: ModelConfig, dtype: str, rows: int, prompt: int, slots: int) -> Memory:
     """While `rows` prompts of `prompt` tokens are read and answered in a cache with room for `slots` tokens each.
 
@@ -87,6 +89,7 @@ def answering_memory(config: ModelConfig, dtype: str, rows: int, prompt: int, sl
     return Memory({"key/value cache": held, "activations": working}, flops(reading), flops(step))
 
 
+@functools.cache
 def scoring_memory(
     config: ModelConfig, dtype: str, method: str, level: Level, ablation: Ablation, rows: int, length: int, width: int
 ) -> Memory:

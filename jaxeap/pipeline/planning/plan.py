@@ -10,6 +10,7 @@ import jax
 import ml_collections
 
 from jaxeap.attribution.graph import EdgeGraph
+from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
 from jaxeap.pipeline.planning.memory import (
@@ -21,7 +22,7 @@ from jaxeap.pipeline.planning.memory import (
     scoring_memory,
     weight_bytes,
 )
-from jaxeap.pipeline.planning.shapes import planned_config
+from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Workload, workload
 from jaxeap.pipeline.settings import validate
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
@@ -32,6 +33,8 @@ USABLE = 0.92
 """Share of a device's memory that a run may plan with; the rest is the runtime's."""
 NOT_TRACED = ("exact",)
 """Methods that run programs one after another; a plan of one is that of EAP."""
+ABLATION: Ablation = "zero"
+"""What is traced; other ablations need more inputs, which take next to nothing beside the captures."""
 MODELS = 2
 
 
@@ -100,7 +103,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
       FileNotFoundError, ValueError: the config, a model's config.json or the questions cannot be used.
     """
     validate(_pinned(config))
-    shapes = [planned_config(config[role], config.adapter_base) for role in ("base", "tuned")]
+    shapes = planned_pair(config.base, config.tuned, config.adapter_base)
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
     device_bytes, known = device_memory(config.plan.device_gb)
@@ -114,7 +117,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory(shape, config.dtype, method, kind.level, kind.ablation, rows, *sizes)
+        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
 
     rows = min(config.sampling.batch_size, work.questions), min(config.attribution.batch_size, work.scored)
     answer = answering(rows[0]) if work.limit else None

@@ -31,7 +31,11 @@ def planned_config(source: str, adapter_base: str | None = None) -> tuple[ModelC
             raise FileNotFoundError(
                 f"model folder {folder} does not exist; a plan needs a folder with config.json, or {HUB}owner/name"
             )
-        return read_model_config(base_folder(folder, adapter_base) if is_adapter(folder) else folder), ""
+        if not is_adapter(folder):
+            return read_model_config(folder), ""
+        if hub_name(adapter_base or "") is not None:
+            return planned_config(adapter_base or "")
+        return read_model_config(base_folder(folder, adapter_base)), ""
     name, revision = named
     if shipped := published_configs().get(name):
         return model_config_of(shipped, f"the shape of {name} in {PUBLISHED.name}"), f"{name}: shape as shipped"
@@ -42,6 +46,17 @@ def planned_config(source: str, adapter_base: str | None = None) -> tuple[ModelC
             f"a plan needs config.json of {name}; it could not be fetched, and the shapes that are shipped are those "
             f"of {', '.join(published_configs())}. Put config.json into a folder and name that ({error})"
         ) from error
+
+
+def planned_pair(base: str, tuned: str, adapter_base: str | None = None) -> list[tuple[ModelConfig, str]]:
+    """`planned_config` of both; an adapter whose model is not where it says is one of the base, as in a run."""
+    first = planned_config(base, adapter_base)
+    try:
+        return [first, planned_config(tuned, adapter_base)]
+    except FileNotFoundError:
+        if hub_name(tuned) is not None or adapter_base is not None or not is_adapter(Path(tuned)):
+            raise
+        return [first, (first[0], "")]
 
 
 def published_configs() -> dict[str, dict[str, Any]]:

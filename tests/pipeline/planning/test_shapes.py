@@ -7,7 +7,7 @@ import pytest
 
 from jaxeap.models.families import read_model_config
 from jaxeap.pipeline.planning.memory import parameter_count
-from jaxeap.pipeline.planning.shapes import planned_config, published_configs
+from jaxeap.pipeline.planning.shapes import planned_config, planned_pair, published_configs
 from tests.pipeline.adapter import write_adapter
 
 COUNTS = {
@@ -42,6 +42,15 @@ def test_a_folder_is_read_and_an_adapter_is_of_its_base(pair_folder: Path, tmp_p
     assert planned_config(str(adapter), str(pair_folder / "base")) == (config, "")
     with pytest.raises(FileNotFoundError, match=r"nowhere does not exist; a plan needs a folder with config\.json"):
         planned_config(str(tmp_path / "nowhere"))
+
+
+def test_an_adapter_whose_model_is_elsewhere_is_of_the_base(pair_folder: Path, tmp_path: Path):
+    base = str(pair_folder / "base")
+    adapter = str(write_adapter(tmp_path / "adapter", pair_folder / "base", names="owner/model"))
+    assert planned_pair(base, adapter) == [planned_config(base)] * 2
+    assert planned_pair(base, adapter, "hub:Qwen/Qwen2.5-Math-1.5B")[1] == planned_config("hub:Qwen/Qwen2.5-Math-1.5B")
+    with pytest.raises(FileNotFoundError):
+        planned_pair(base, str(tmp_path / "nowhere"))
 
 
 def test_what_is_not_shipped_is_asked_of_the_hub(pair_folder: Path, monkeypatch):
