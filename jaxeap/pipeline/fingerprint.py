@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from jaxeap.models.hub import HUB
 from jaxeap.pipeline.artifacts import sha256
-from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB, HUB_QUESTIONS
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB_QUESTIONS
 
 KnownHashes = MutableMapping[str, tuple[int, int, str]]
 """Absolute path -> (size in bytes, modification time in ns, hash of the content)."""

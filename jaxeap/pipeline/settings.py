@@ -14,6 +14,7 @@ from ml_collections import config_dict
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.graph import Level
 from jaxeap.metrics.options import MetricOptions
+from jaxeap.models.hub import HUB, hub_name
 from jaxeap.sampling.options import SamplingOptions
 from jaxeap.tasks.grading import GRADERS, MATH
 from jaxeap.tasks.lab_task import SPLITS
@@ -26,8 +27,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 ABLATIONS = ("zero",)
 """Those that need nothing but the model and the text."""
 GENERATED_QUESTIONS = tuple(f"{task}:{split}" for task in LAB_TASKS for split in SPLITS)
-HUB = "hub:"
-"""Begins the name of a question set that comes from the Hugging Face Hub."""
 HUB_QUESTIONS = tuple(f"{HUB}{name}" for name in QUESTION_SETS)
 GENERATED, IMPORTED = "generated", "imported"
 RECORDED = "recorded"
@@ -41,8 +40,9 @@ def default_config() -> ml_collections.ConfigDict:
     """
     config = ml_collections.ConfigDict()
 
-    # The pair: folders in Hugging Face form (config.json, safetensors, tokenizer files), or written by
-    # `python -m checkpoint_convert`. Before and after training.
+    # The pair, before and after training: folders in Hugging Face form (config.json, safetensors, tokenizer files), or
+    # written by `python -m checkpoint_convert`; or "hub:owner/name" and "hub:owner/name@revision" on the Hugging Face
+    # Hub, the revision being a branch, a tag or a commit.
     config.base = config_dict.placeholder(str)
     config.tuned = config_dict.placeholder(str)
     # Either may be the folder of a LoRA adapter (PEFT); this is the folder of the model that it was trained on. None:
@@ -50,6 +50,11 @@ def default_config() -> ml_collections.ConfigDict:
     config.adapter_base = config_dict.placeholder(str)
     # Of weights and activations; scores are float32 always.
     config.dtype = "float32"
+    # Devices over which the weights are cut: along the residual width, and along heads, feed-forward width and
+    # vocabulary. 1 x 1 is one device. Changes speed and memory, and results by rounding alone.
+    config.mesh = ml_collections.ConfigDict()
+    config.mesh.fsdp = 1
+    config.mesh.tensor = 1
 
     # A file of JSON lines; "arithmetic:test", "arithmetic:train" (or another task of `jaxeap.tasks.lab_tasks`) for
     # generated ones; "hub:gsm8k" (or another of `jaxeap.tasks.question_sets`) for a set from the Hugging Face Hub.
@@ -137,6 +142,14 @@ def default_config() -> ml_collections.ConfigDict:
     config.weights = ml_collections.ConfigDict()
     config.weights.rank = 64  # Singular values of each matrix's difference; 0 leaves them out, in half the time.
 
+    # What the plan (`--dry_run`, and the start of every run) reckons with where nothing tells; changes no result.
+    config.plan = ml_collections.ConfigDict()
+    config.plan.device_gb = config_dict.placeholder(float)  # Memory of a device; None asks it, or else supposes 80.
+    config.plan.prompt_tokens = 160  # In the mean, where the questions cannot be read and counted.
+    config.plan.answer_tokens = 512  # In the mean, never more than sampling.max_new_tokens.
+    config.plan.teraflops = 150.0  # Operations that a device really does in a second: half of an A100's peak.
+    config.plan.gb_per_second = 1000.0  # Bytes that it really reads from its memory: half of an A100's peak.
+
     # Folder where compiled programs are kept from run to run; see `use_compilation_cache` for "auto", "" keeps none.
     config.compilation_cache = "auto"
     return config
@@ -145,6 +158,12 @@ def default_config() -> ml_collections.ConfigDict:
 def flat(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Every setting by its dotted key, "selection.alpha" for one."""
     return dict(_flat(config))
+
+
+def optional_keys() -> frozenset[str]:
+    """The settings that may be None, which `--config.key=none` makes them."""
+    unset = {key for key, value in flat(default_config()).items() if value is None}
+    return frozenset(unset - {"base", "tuned", "questions"})
 
 
 def within(key: str, groups: Iterable[str]) -> bool:
@@ -221,8 +240,8 @@ def _suggestion(key: str, settings: Iterable[str]) -> str:
 
 def _not_given(settings: dict[str, Any]) -> Iterator[str]:
     wanted = {
-        "base": "the folder of the model before training",
-        "tuned": "the folder of the model after training",
+        "base": "the model before training, a folder or hub:owner/name",
+        "tuned": "the model after training, a folder or hub:owner/name",
         "questions": f"a file of JSON lines, or one of {', '.join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))}",
     }
     for key, what in wanted.items():
@@ -248,6 +267,10 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "math_grading.workers",
         "attribution.batch_size",
         "bootstrap.resamples",
+        "mesh.fsdp",
+        "mesh.tensor",
+        "plan.prompt_tokens",
+        "plan.answer_tokens",
     )
     for key in positive:
         if settings[key] is not None and settings[key] < 1:
@@ -255,6 +278,9 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
     for key in ("question_seed", "bootstrap.seed", "weights.rank"):
         if settings[key] < 0:
             yield f"config.{key} is {settings[key]}; it must be 0 or more"
+    for key in ("plan.device_gb", "plan.teraflops", "plan.gb_per_second"):
+        if settings[key] is not None and not 0 < settings[key] < math.inf:
+            yield f"config.{key} is {settings[key]}; it must be above 0"
     if not 0 < settings["math_grading.seconds"] < math.inf:
         yield f"config.math_grading.seconds is {settings['math_grading.seconds']}; it must be above 0"
     if not 0 < settings["bootstrap.confidence"] < 1:
@@ -277,6 +303,11 @@ def _at_odds(settings: dict[str, Any]) -> Iterator[str]:
                 f"config.questions is {source!r} and config.question_revision {settings['question_revision']!r}; pin "
                 f"{repository} by its full commit hash, which its page on the Hub shows under 'Files and versions'"
             )
+    for key in ("base", "tuned", "adapter_base"):
+        try:
+            hub_name(settings[key] or "")
+        except ValueError as error:
+            yield f"config.{key}: {error}"
     for key in ("question_revision", "question_split"):
         if settings[key] is not None and not source.startswith(HUB):
             yield f"config.{key} is {settings[key]!r}; only a set from the Hub has one, and {source!r} is none"

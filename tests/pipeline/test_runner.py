@@ -264,7 +264,7 @@ def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_
 def test_one_model_is_in_memory_at_a_time(config, console, tmp_path, no_figures, monkeypatch):
     loaded, alive = [], []
 
-    def watched(folder, dtype, base):
+    def watched(folder, dtype, mesh, base):
         alive.append(sum(reference() is not None for reference in loaded))
         model = jaxeap.load_model(folder, dtype=dtype, base=base)
         loaded.append(weakref.ref(model.weights["embedding"]))

@@ -15,7 +15,7 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.pair import load_next, sources_of
+from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores, read_scores
 from jaxeap.pipeline.stage import Stage, StageRun
@@ -99,7 +99,7 @@ def _score_rest(run: StageRun, cell: Cell, selection: Selection) -> None:
     source = sources_of(run.config)[cell.model]
     rows = read_model_config(source.model_folder).vocab_size
     require_tokens_in_embedding(sequences, rows, f"the {cell.model} model ({source})")
-    model = load_next(source, run.config.dtype)
+    model = load_next(source, run.config.dtype, mesh_of(run.config))
     description = f"{cell.model} model on {cell.text} text: scoring edges"
     with progress_bar(run.console, description, total=sum(len(places.real) for places in todo)) as advance:
         for places in todo:
@@ -153,6 +153,6 @@ ATTRIBUTE = Stage(
     name="attribute",
     make=attribute_selected,
     reads=("base", "tuned", "dtype", "attribution.method", "attribution.level", "attribution.ablation"),
-    tuning=("attribution.batch_size", "adapter_base"),
+    tuning=("attribution.batch_size", "adapter_base", "mesh"),
     needs=("select",),
 )

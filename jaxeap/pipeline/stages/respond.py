@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from jaxeap.models.load import check_files
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
 from jaxeap.pipeline.model_source import ModelSource
-from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture, sources_of
+from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
 from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
 from jaxeap.pipeline.questions import choose_questions, draw_questions
 from jaxeap.pipeline.settings import IMPORTED, QUESTION
@@ -192,7 +192,7 @@ def _answer_rest(
     written_at = time.monotonic()
     try:
         for answer in answers(
-            load_next(source, run.config.dtype),
+            load_next(source, run.config.dtype, mesh_of(run.config)),
             prompts,
             options,
             stop_tokens=stops,
@@ -268,6 +268,6 @@ RESPOND = Stage(
         "sampling.samples",
         "sampling.stop_strings",
     ),
-    tuning=("sampling.batch_size", "sampling.cache_block", "sampling.cache_tokens", "adapter_base"),
+    tuning=("sampling.batch_size", "sampling.cache_block", "sampling.cache_tokens", "adapter_base", "mesh"),
     version=3,
 )
