@@ -15,6 +15,8 @@ from ml_collections import config_dict
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.graph import Level
 from jaxeap.attribution.interventions import MeanOver
+from jaxeap.metrics.entry_groups import BY_ENTRIES
+from jaxeap.metrics.inference.options import METHODS as INTERVALS
 from jaxeap.metrics.options import MetricOptions
 from jaxeap.tasks.grading import GRADERS, MATH
 from jaxeap.tasks.lab_task import SPLITS
@@ -45,6 +47,7 @@ SCORING = (
     "attribution.options.constant_routing",
 )
 """Settings on which an edge's score depends."""
+BREAKDOWNS = (*BY_ENTRIES, "difficulty")
 GENERATED_QUESTIONS = tuple(f"{task}:{split}" for task in LAB_TASKS for split in SPLITS)
 HUB = "hub:"
 """Begins the name of a question set that comes from the Hugging Face Hub."""
@@ -157,12 +160,32 @@ def default_config() -> ml_collections.ConfigDict:
     config.metrics.bin_range = "shared"
     config.metrics.kurtosis = "fisher"
     config.metrics.correlation = "signed"
+    config.metrics.top_share = 0.01
 
     # The paired bootstrap behind the intervals.
     config.bootstrap = ml_collections.ConfigDict()
     config.bootstrap.resamples = 10_000
     config.bootstrap.seed = 0
     config.bootstrap.confidence = 0.95
+
+    # How the difference of two models is judged, and which parts of it are shown; see docs/metrics.md.
+    config.contrast = ml_collections.ConfigDict()
+    config.contrast.intervals = "bca"  # Of the bootstrap; or "percentile".
+    config.contrast.permutations = 10_000  # Sign patterns of the permutation test at most; 0 leaves p-values out.
+    config.contrast.breakdowns = BREAKDOWNS  # Any of these; () for none.
+    config.contrast.edges = True  # edges.safetensors: every edge with its interval, p-value and q-value.
+    # How narrow the interval shall be for the answer to "how many questions are enough": half its width as a share of
+    # the base model's value. None: narrow enough to leave 0 out, if the difference stays what it is.
+    config.contrast.half_width = config_dict.placeholder(float)
+    # Of scores that are in memory at a time, in 2^30 bytes; less means reading them more often.
+    config.contrast.memory = 2.0
+
+    # With what diversity and intensity of a question go along: both models score so many answers of their own, right or
+    # wrong (a random draw from all that were asked; what was selected and drawn is not scored again). 0 for none.
+    config.correlates = ml_collections.ConfigDict()
+    config.correlates.max_questions = 200
+    config.correlates.seed = 0  # Of the draw.
+    config.correlates.resamples = 1000
 
     # What a careful reader asks of a difference; docs/controls.md says what each can show.
     config.controls = ml_collections.ConfigDict()
@@ -285,6 +308,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.level": get_args(Level),
         "attribution.ablation": ABLATIONS,
         "attribution.mean_over": get_args(MeanOver),
+        "contrast.intervals": INTERVALS,
     }
     for key, values in allowed.items():
         if settings[key] not in values:
@@ -297,6 +321,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.batch_size",
         "audit.examples",
         "bootstrap.resamples",
+        "correlates.resamples",
     )
     for key in positive:
         if settings[key] is not None and settings[key] < 1:
@@ -308,6 +333,9 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "audit.seed",
         "bootstrap.seed",
         "weights.rank",
+        "contrast.permutations",
+        "correlates.max_questions",
+        "correlates.seed",
         "controls.splits",
         "controls.divergence_questions",
         "controls.seed",
@@ -325,6 +353,11 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
             f"config.controls.alphas is {alphas!r}; give each once, and not the run's own, which is "
             f"{settings['selection.alpha']!r}"
         )
+    if unknown := [name for name in settings["contrast.breakdowns"] if name not in BREAKDOWNS]:
+        yield f"config.contrast.breakdowns holds {unknown[0]!r}; choose from {', '.join(BREAKDOWNS)}"
+    for key in ("contrast.half_width", "contrast.memory"):
+        if settings[key] is not None and not 0 < settings[key] < math.inf:
+            yield f"config.{key} is {settings[key]}; it must be above 0"
     if not 0 <= settings["sampling.temperature"] < math.inf:
         yield f"config.sampling.temperature is {settings['sampling.temperature']}; it must be 0 (greedy) or above"
     if not 0 < settings["math_grading.seconds"] < math.inf:
