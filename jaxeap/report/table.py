@@ -12,12 +12,18 @@ from jaxeap.metrics.contrast import Contrast, MetricContrast
 from jaxeap.report import notation
 from jaxeap.report.files import write_text
 
+METHODS = {"bca": "BCa", "percentile": "percentile"}
+P = "p"
+
 Account = Sequence[tuple[str, int, int]]
 """What each filter of the selection did, in order: its name, how many questions it removed and how many it left."""
 
 
 def contrast_table(contrast: Contrast) -> Table:
-    """One row a metric: base, tuned, difference, relative change, interval; the choices behind them in the caption."""
+    """One row a metric: base, tuned, difference, relative change, interval, p; the choices behind them in the caption.
+
+    No stars: an interval says more, and ten metrics of one pair are neither independent nor corrected for their number.
+    """
     title = f"What changed from base to tuned ({_questions(contrast.examples)})"
     return _rich_table(title, _contrast_cells(contrast), caption="\n".join(notes(contrast)))
 
@@ -49,21 +55,30 @@ def notes(contrast: Contrast) -> list[str]:
     lines = [
         f"Choices: {contrast.options.describe()}.",
         f"Intervals of the difference: {contrast.resamples:,} bootstrap resamples of the questions, paired, "
-        f"percentile, seed {contrast.seed}. Entropies in nats.",
+        f"{METHODS[contrast.method]}, seed {contrast.seed}. Entropies in nats.",
     ]
+    if contrast.permutations:
+        lines.append(
+            "p: how often models exchanged within questions at random differ as much, two-sided, "
+            f"at most {contrast.permutations:,} exchanges; not corrected for the number of metrics."
+        )
+    fallen_back = [metric.title for metric in contrast.metrics if metric.method not in (None, contrast.method)]
+    if fallen_back:
+        lines.append(f"{', '.join(fallen_back)}: percentile interval, since {METHODS[contrast.method]} is not defined.")
     lines += [
         f"{metric.title}: without {_questions(contrast.examples - metric.examples)} whose scores are all alike."
         for metric in contrast.metrics
         if metric.examples < contrast.examples
     ]
-    if any(notation.UNDEFINED in _metric_cells(metric) for metric in contrast.metrics):
+    if any(notation.UNDEFINED in row for row in _contrast_cells(contrast)):
         lines.append(f"{notation.UNDEFINED}: too few questions for a value or an interval, or a change from zero.")
     return lines
 
 
 def _contrast_cells(contrast: Contrast) -> list[tuple[str, ...]]:
-    header = ("Metric", "Base", "Tuned", "Difference", "Relative change", f"{100 * contrast.confidence:g}% interval")
-    return [header, *(_metric_cells(metric) for metric in contrast.metrics)]
+    header = ("Metric", "Base", "Tuned", "Difference", "Relative change", f"{100 * contrast.confidence:g}% interval", P)
+    rows = [header, *(_metric_cells(metric) for metric in contrast.metrics)]
+    return rows if contrast.permutations else [row[:-1] for row in rows]
 
 
 def _metric_cells(metric: MetricContrast) -> tuple[str, ...]:
@@ -74,6 +89,7 @@ def _metric_cells(metric: MetricContrast) -> tuple[str, ...]:
         notation.signed(metric.difference),
         notation.percent(metric.relative_change),
         notation.interval(metric.interval),
+        notation.probability(metric.p_value),
     )
 
 
@@ -95,7 +111,7 @@ def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = 
             name.replace(" ", "\n"),
             justify="left" if is_name else "right",
             no_wrap=not is_name and not is_interval,
-            min_width=13 if is_interval else None,
+            min_width=12 if is_interval else 13 if is_name else None,
             vertical="bottom",
         )
     for row in rows:
