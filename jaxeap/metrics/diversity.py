@@ -53,9 +53,16 @@ def correlation_matrix(
     Returns:
         [N, N] float64; NaN in the row and column of an example whose entries are all equal.
     """
-    return stream_correlations(
-        ScoreStream.of(scores), lambda shard: standardised(shard, mask, entries, correlation), len(mask.ravel())
-    )
+
+    def standardise(shard: npt.NDArray) -> FloatArray:
+        return standardised(shard, mask, entries, correlation)
+
+    varied = np.flatnonzero(np.isfinite(standardise(scores)[:, 0]))
+    correlations = np.full((len(scores), len(scores)), np.nan)
+    if len(varied):
+        found = stream_correlations(ScoreStream.of(scores[varied]), standardise, mask.size)
+        correlations[np.ix_(varied, varied)] = found
+    return correlations
 
 
 def stream_correlations(
