@@ -125,8 +125,8 @@ def test_diversity_by_the_sum_of_vectors(graph, scores):
 
 
 def test_many_examples_need_the_memory_of_few():
-    """200 examples of 16,000 entries in two models, 25.6 MB as float32: made shard by shard, and forgotten."""
-    count, width, size = 200, 16_000, 4
+    """200 examples of 12,000 entries in two models, 19.2 MB as float32: made shard by shard, and forgotten."""
+    count, width, size = 200, 12_000, 8
     mask = np.ones((1, width), bool)
     noise = np.random.default_rng(0).standard_normal(width + 7 * count, np.float32)
 
@@ -141,7 +141,7 @@ def test_many_examples_need_the_memory_of_few():
     base, tuned, options = stream(np.float32(1)), stream(np.float32(1.5)), MetricOptions()
     tracemalloc.start()
     try:
-        pairs = headline_pairs(base, tuned, mask, options, memory_bytes=34 * 8 * width)
+        pairs = headline_pairs(base, tuned, mask, options, memory_bytes=25 * 8 * width)
         found = contrast_of_pairs(pairs, options, InferenceOptions(resamples=20, permutations=20))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.reset_peak()
@@ -149,7 +149,7 @@ def test_many_examples_need_the_memory_of_few():
         edge_peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert max(peak, edge_peak) < 12.8e6 == 2 * 4 * count * width / 2
+    assert max(peak, edge_peak) < 2 * 4 * count * width * 0.6, (peak, edge_peak)
     np.testing.assert_allclose(found["intensity"].relative_change, 0.5, rtol=1e-6)
     np.testing.assert_allclose(found["diversity"].base, 1, atol=1e-3)
     np.testing.assert_allclose(np.nanmean(edges.difference), 0.5 * np.sqrt(2 / np.pi), rtol=1e-2)
