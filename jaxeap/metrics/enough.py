@@ -82,7 +82,7 @@ def questions_needed(sizes: list[int], widths: tuple[float | None, ...], target:
     weights = np.array([size for size, _ in known], float)
     logs = np.array([math.log(width) + math.log(size) / 2 for size, width in known])
     constant = math.exp(float(weights @ logs / weights.sum()))
-    return math.ceil((constant / (2 * target)) ** 2)
+    return math.ceil((constant / (2 * target)) ** 2 * (1 - 1e-12))
 
 
 def _width(interval: tuple[float, float] | None) -> float | None:
