@@ -63,7 +63,8 @@ def measures(options: MetricOptions, histogram_upper: float) -> tuple[Measure, .
     entries = options.entries
     counts = partial(histogram_counts, entries=entries, bins=options.bins, upper=histogram_upper)
     kurtosis = partial(kurtosis_per_example, entries=entries, definition=options.kurtosis)
-    choices = {"entries": entries, "correlation": options.correlation}
+    standardise = partial(standardised, entries=entries, correlation=options.correlation)
+    correlations = partial(correlation_matrix, entries=entries, correlation=options.correlation)
     return (
         Measure("intensity", "Activation intensity", partial(intensity_per_example, entries=entries)),
         Measure(
@@ -73,12 +74,12 @@ def measures(options: MetricOptions, histogram_upper: float) -> tuple[Measure, .
         Measure(
             "diversity",
             "Inter-sample diversity",
-            partial(correlation_matrix, **choices),
+            correlations,
             diversity,
             fewest_for_interval=3,  # two examples make one pair, and every resample that has a pair has the same one
             centre="pooled",
             swap=swapped_diversity,
-            standardise=partial(standardised, **choices),
+            standardise=standardise,
         ),
         Measure("node_entropy", "Node output entropy", node_entropy_per_example),
         Measure("participation_entropy", "Participation entropy", participation_entropy),

@@ -120,6 +120,14 @@ def test_pair_and_questions_must_be_given():
         ("selection.alpha", 0.0, "alpha must be"),
         ("selection.correctness", "all", "correctness must be"),
         ("metrics.bins", 1, "bins"),
+        ("metrics.top_share", 1.5, "top_share"),
+        ("contrast.intervals", "normal", "choose one of bca, percentile"),
+        ("contrast.permutations", -1, "0 or more"),
+        ("contrast.breakdowns", ("layers",), "'layers'; choose from layer"),
+        ("contrast.half_width", 0.0, "above 0"),
+        ("contrast.memory", 0.0, "above 0"),
+        ("correlates.max_questions", -1, "0 or more"),
+        ("correlates.resamples", 0, "at least 1"),
     ],
 )
 def test_values_without_sense_are_refused_by_name(complete, key, value, said):

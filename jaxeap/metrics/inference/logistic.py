@@ -97,7 +97,7 @@ def fit_logistic(
     def loss(coefficients: FloatArray) -> tuple[float, FloatArray]:
         logits = design @ coefficients
         value = weights @ (np.logaddexp(0, logits) - outcome * logits) + penalty @ coefficients**2 / 2
-        return value, design.T @ (weights * (expit(logits) - outcome)) + penalty * coefficients
+        return float(value), design.T @ (weights * (expit(logits) - outcome)) + penalty * coefficients
 
     def curvature(coefficients: FloatArray) -> FloatArray:
         share = expit(design @ coefficients)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from jaxeap.metrics.entries import FloatArray
 
@@ -54,10 +55,14 @@ def permutation_p_value(
 def _all_patterns(examples: int) -> Iterator[FloatArray]:
     for start in range(0, 2**examples, _BLOCK):
         numbers = np.arange(start, min(start + _BLOCK, 2**examples))
-        yield 1.0 - 2.0 * ((numbers[:, None] >> np.arange(examples)) & 1)
+        yield _signs((numbers[:, None] >> np.arange(examples)) & 1)
 
 
 def _random_patterns(examples: int, permutations: int, seed: int) -> Iterator[FloatArray]:
     generator = np.random.default_rng(seed)
     for start in range(0, permutations, _BLOCK):
-        yield 1.0 - 2.0 * generator.integers(0, 2, size=(min(_BLOCK, permutations - start), examples))
+        yield _signs(generator.integers(0, 2, size=(min(_BLOCK, permutations - start), examples)))
+
+
+def _signs(exchanged: npt.NDArray[np.int64]) -> FloatArray:
+    return np.where(exchanged == 1, -1.0, 1.0)
