@@ -43,7 +43,7 @@ def sensitivity(
         {"setting": "metrics.bins", "value": 50, "default": whether that is the run's own value, "rows": rows of the
         metrics that the choice moves}, for half, once and twice the bins, and every value of the other choices.
     """
-    bootstrap = {"resamples": resamples, "seed": seed, "confidence": confidence}
+    bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "confidence": confidence}
     unchanged = {
         row["metric"]: row
         for row in difference_rows(base_scores, tuned_scores, mask, options, CLAIMED_METRICS, **bootstrap)

@@ -58,7 +58,7 @@ def controls_of(folder: Path) -> dict[str, Any]:
 def control(run: StageRun) -> None:
     """Writes controls.json."""
     selection, compared = selection_of(run.inputs["select"]), contrast_of(run.inputs["contrast"])
-    mask, bootstrap = nodes_of(run.inputs["attribute"]).mask, dict(run.config.bootstrap)
+    mask, bootstrap = nodes_of(run.inputs["attribute"]).mask, _bootstrap(run)
     own = {cell.model: _scores(run, cell, selection) for cell in OWN_TEXT}
     uppers = dict(
         zip(own, histogram_uppers([each.scores for each in own.values()], compared.options.bin_range), strict=True)
@@ -89,6 +89,15 @@ def control(run: StageRun) -> None:
     write_json(run.folder / CONTROLS, content)
     for verdict in content["verdicts"]:
         run.say(f"{verdict['claim']}: {verdict['verdict']} ({'; '.join(verdict['reasons'])})")
+
+
+def _bootstrap(run: StageRun) -> dict[str, Any]:
+    settings = run.config.bootstrap
+    return {
+        "resamples": run.config.controls.resamples,
+        "seed": settings.seed,
+        "confidence": settings.confidence,
+    }
 
 
 def _scores(run: StageRun, cell: Cell, selection: Selection) -> Scores:
@@ -247,7 +256,9 @@ CONTROL = Stage(
     make=control,
     reads=(
         *SCORING,
-        "bootstrap",
+        "bootstrap.seed",
+        "bootstrap.confidence",
+        "controls.resamples",
         "controls.sensitivity",
         "controls.splits",
         "controls.seed",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.pair import ROLES
 from jaxeap.pipeline.scores import Scores, read_scores
 from jaxeap.pipeline.scoring import Target, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
@@ -39,8 +38,10 @@ def score_truncations(run: StageRun) -> None:
     answered, graded = run.inputs["respond"], run.inputs["grade"]
     selection, settings = selection_of(run.inputs["select"]), run.config.attribution
     swept = sweep_truncation(
-        *(responses_of(answered, role) for role in ROLES),
-        *(verdicts_of(graded, role) for role in ROLES),
+        responses_of(answered, "base"),
+        responses_of(answered, "tuned"),
+        verdicts_of(graded, "base"),
+        verdicts_of(graded, "tuned"),
         selection.options,
         alphas,
     )

@@ -155,6 +155,9 @@ def _pipeline_config(
     settings.attribution.level = chosen.level
     settings.attribution.batch_size = chosen.batch_size
     settings.bootstrap.update(config.bootstrap)
+    # Hundreds of contrasts are made, and read by their own scores alone.
+    settings.audit.edges = settings.controls.splits = settings.controls.divergence_questions = 0
+    settings.controls.cross_text = settings.controls.sensitivity = False
     return settings
 
 
