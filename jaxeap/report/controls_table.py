@@ -59,7 +59,8 @@ def two_by_two_notes(controls: Mapping[str, Any]) -> list[str]:
         "Difference = model's part + text's part: another model on the same text, averaged over both texts, and "
         "another text under the same model, averaged over both models. Interaction: how far the model's part depends "
         "on the text.",
-        f"To {alike:,} question{'' if alike == 1 else 's'} both models gave the same counted answer, word for word.",
+        f"To {alike:,} question{'' if alike == 1 else 's'} both models gave the same counted answer, word for word; "
+        "there the text has no part.",
     ]
 
 

@@ -5,7 +5,19 @@ from jaxeap.pipeline.stages import STAGES
 
 def test_stages_are_those_of_the_design_and_need_earlier_ones_alone():
     names = [stage.name for stage in STAGES]
-    assert names == ["respond", "grade", "select", "attribute", "contrast", "weights", "report"]
+    assert names == [
+        "respond",
+        "grade",
+        "select",
+        "attribute",
+        "audit",
+        "truncations",
+        "divergence",
+        "contrast",
+        "weights",
+        "controls",
+        "report",
+    ]
     for index, stage in enumerate(STAGES):
         assert set(stage.needs) <= set(names[:index])
 
