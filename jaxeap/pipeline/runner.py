@@ -16,7 +16,7 @@ import rich.console
 
 from jaxeap.pipeline.artifacts import read_json, remove_unfinished, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
-from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity
+from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.pair import sources_of
 from jaxeap.pipeline.settings import flat, restricted, validate
 from jaxeap.pipeline.stage import (
@@ -88,7 +88,10 @@ def _identities(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, s
     known: KnownHashes = read_json(workdir / HASHES) if (workdir / HASHES).is_file() else {}
     try:
         models = {role: model_identity(s.folder, known, s.adapted) for role, s in sources_of(config).items()}
-        return models | {"questions": questions_identity(config.questions, known)}
+        found = models | {"questions": questions_identity(config.questions, known)}
+        if config.controls.null_run:
+            found["controls.null_run"] = run_identity(config.controls.null_run, known)
+        return found
     finally:
         write_json(workdir / HASHES, known)
 
@@ -132,7 +135,7 @@ def _differences(found: Manifest | None, expected: Manifest) -> dict[str, str]:
 
 
 def _difference(key: str, before: Any, after: Any) -> str:
-    named_by_content = key in ("base", "tuned", "questions")
+    named_by_content = key in ("base", "tuned", "questions", "controls.null_run")
     return f"config.{key} (other content)" if named_by_content else f"config.{key} ({before!r} -> {after!r})"
 
 

@@ -86,6 +86,15 @@ class Texts:
         return self.sequences[place][:stop], start, None if self.corrupted is None else self.corrupted[place]
 
 
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Texts that a model is to be scored on, the folder for the scores, and the texts in words for messages."""
+
+    folder: Path
+    texts: Texts
+    what: str
+
+
 def resampled(texts: Texts, seed: int) -> tuple[tuple[int, ...], ...]:
     """Another question's text for each, each standing in for exactly one other: a random cyclic order.
 
@@ -113,44 +122,44 @@ def ablation_of(settings: Mapping[str, Any]) -> Ablation:
     return "corrupted" if settings["ablation"] == "resample" else settings["ablation"]
 
 
-def copy_equal(folder: Path, texts: Texts, source: Path, there: Texts, settings: Mapping[str, Any]) -> None:
-    """Takes over, from the folder of the same model's scores on other texts, those of texts that are equal.
+def copy_equal(target: Target, source: Target, settings: Mapping[str, Any]) -> None:
+    """Takes over, from the finished scores of the same model on other texts, those of texts that are equal.
 
     With ablation "mean" none unless all are equal, since the mean is over all texts.
     """
+    folder, texts, there = target.folder, target.texts, source.texts
     known = {id_: there.scored_part(place) for place, id_ in enumerate(there.ids)}
     equal = {id_ for place, id_ in enumerate(texts.ids) if known.get(id_) == texts.scored_part(place)}
     if settings["ablation"] == "mean" and not (len(equal) == len(texts.ids) == len(there.ids)):
         return
     if not (wanted := equal - finished_questions(folder)):
         return
-    for shard in iterate_scores(source):
+    for shard in iterate_scores(source.folder):
         if rows := [row for row, id_ in enumerate(shard.question_ids) if id_ in wanted]:
             append_shard(folder, shard.rows(rows))
 
 
-def unfinished(folder: Path, texts: Texts, batch_size: int) -> list[Places]:
+def unfinished(target: Target, batch_size: int) -> list[Places]:
     """Batches of the texts that the folder holds no scores of."""
-    finished = finished_questions(folder)
+    finished, texts = finished_questions(target.folder), target.texts
     return unfinished_batches([stop for _, stop in texts.counted], [id_ in finished for id_ in texts.ids], batch_size)
 
 
-def score_rest(run: StageRun, folder: Path, texts: Texts, model: Decoder, role: Role, what: str) -> None:
+def score_rest(run: StageRun, target: Target, model: Decoder, role: Role) -> None:
     """Scores the texts that the folder does not hold yet, and saves after every batch.
 
     Args:
       run: of the stage; its settings name method, ablation and batch size.
-      folder: for the scores; a mean lies beside it.
-      texts: all, finished ones included.
+      target: all texts, finished ones included; a mean lies beside its folder.
       model: already loaded.
       role: which of the pair it is.
-      what: the text, in words for messages.
 
     Raises:
       ValueError: a loss or a score is not finite.
     """
     settings = run.config.attribution
-    todo = unfinished(folder, texts, settings.batch_size)
+    folder, texts, what = target.folder, target.texts, target.what
+    todo = unfinished(target, settings.batch_size)
     if not todo:
         return
     reference = _mean_reference(run, folder, texts, model, f"{role} model on {what}: mean of its sources")

@@ -200,6 +200,7 @@ def default_config() -> ml_collections.ConfigDict:
     # The finished work directory of a null pair, such as two states of the same supervised training: its differences
     # stand beside this run's. It must have been made with the same choices.
     config.controls.null_run = config_dict.placeholder(str)
+    config.controls.resamples = 2_000  # Of the questions, for the controls' intervals: tens of them are made.
     config.controls.seed = 0  # Of the halves and of the questions for the divergence.
 
     # The comparison of the weights themselves.
@@ -321,6 +322,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.batch_size",
         "audit.examples",
         "bootstrap.resamples",
+        "controls.resamples",
         "correlates.resamples",
     )
     for key in positive:

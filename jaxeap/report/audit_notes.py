@@ -15,7 +15,7 @@ RANK_CORRELATION = 0.7
 IN_WORDS: Mapping[Reading, str] = {
     "effects": "the scores may be read as effects of single edges",
     "ranks": "the scores rank edges by effect, but their sizes are not effects",
-    "neither": "the scores must not be read as effects of edges, nor does their order follow the effects",
+    "neither": "the scores must not be read as effects of edges, and their order follows the effects loosely at best",
 }
 
 

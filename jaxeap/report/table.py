@@ -25,29 +25,31 @@ def contrast_table(contrast: Contrast) -> Table:
     No stars: an interval says more, and ten metrics of one pair are neither independent nor corrected for their number.
     """
     title = f"What changed from base to tuned ({_questions(contrast.examples)})"
-    return _rich_table(title, _contrast_cells(contrast), caption="\n".join(notes(contrast)))
+    return rich_table(title, _contrast_cells(contrast), caption="\n".join(notes(contrast)))
 
 
 def filter_table(account: Account) -> Table:
     """How many questions each filter removed and left."""
-    return _rich_table("Which questions are compared", _filter_cells(account))
+    return rich_table("Which questions are compared", _filter_cells(account))
 
 
-def markdown(contrast: Contrast, account: Account = ()) -> str:
-    """Both tables as GitHub-flavoured Markdown; without an account the first alone."""
+def markdown(contrast: Contrast, account: Account = (), controls: str = "") -> str:
+    """Both tables as GitHub-flavoured Markdown, the controls between them; without an account the first alone."""
     parts = [
         f"# What changed from base to tuned ({_questions(contrast.examples)})",
-        _markdown_table(_contrast_cells(contrast)),
+        markdown_table(_contrast_cells(contrast)),
         "\n".join(f"- {note}" for note in notes(contrast)),
     ]
+    if controls:
+        parts.append(controls.strip())
     if account:
-        parts += ["## Which questions are compared", _markdown_table(_filter_cells(account))]
+        parts += ["## Which questions are compared", markdown_table(_filter_cells(account))]
     return "\n\n".join(parts) + "\n"
 
 
-def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = ()) -> Path:
+def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = (), controls: str = "") -> Path:
     """Writes `markdown` to `path` (usually table.md)."""
-    return write_text(path, markdown(contrast, account))
+    return write_text(path, markdown(contrast, account, controls))
 
 
 def notes(contrast: Contrast) -> list[str]:
@@ -98,7 +100,8 @@ def _filter_cells(account: Account) -> list[tuple[str, ...]]:
     return [("Filter", "Removed", "Left"), *start, *((name, f"{out:,}", f"{left:,}") for name, out, left in account)]
 
 
-def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = None) -> Table:
+def rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = None) -> Table:
+    """A table for the terminal, from a header and rows; the first column is of names, the others of numbers."""
     table = Table(
         title=Text(title), caption=caption and Text(caption), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
         title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
@@ -119,7 +122,8 @@ def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = 
     return table
 
 
-def _markdown_table(cells: list[tuple[str, ...]]) -> str:
+def markdown_table(cells: list[tuple[str, ...]]) -> str:
+    """The same as GitHub-flavoured Markdown."""
     header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in cells)
     rule = [":--", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

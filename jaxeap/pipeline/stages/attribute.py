@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxeap.models.families import read_model_config
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.pair import ROLES, load_next, sources_of
 from jaxeap.pipeline.scores import Scores, iterate_scores, read_scores
-from jaxeap.pipeline.scoring import Texts, copy_equal, score_rest, unfinished
+from jaxeap.pipeline.scoring import Target, Texts, copy_equal, score_rest, unfinished
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.select import selection_of
@@ -85,7 +85,8 @@ def attribute_selected(run: StageRun) -> None:
     for own in OWN_TEXT:
         # A model's own text first: what the other wrote word for word alike is not scored twice.
         of_model = [own, *(cell for cell in cells if cell.model == own.model and cell != own)]
-        score_cells(run, run.folder, own.model, {cell: texts[cell.text] for cell in of_model})
+        targets = [Target(run.folder / cell.name, texts[cell.text], f"{cell.text} text") for cell in of_model]
+        score_targets(run, own.model, targets)
     measured = {cell: _per_question(run.folder / cell.name) for cell in cells}
     for name, column in ((LOSSES, 0), (GRADIENT_NORMS, 1)):
         write_jsonl(
@@ -100,31 +101,22 @@ def attribute_selected(run: StageRun) -> None:
         run.say(f"{cell.model} model on {cell.text} text: {len(measured[cell])} questions, mean loss {mean:.4g} nats")
 
 
-def score_cells(
-    run: StageRun,
-    folder: Path,
-    model: Role,
-    texts: Mapping[Cell, Texts],
-    known: Sequence[tuple[Path, Texts]] = (),
-) -> None:
-    """Scores what is not scored yet of one model's cells, each in a folder of its name; loads the model if it must.
+def score_targets(run: StageRun, model: Role, targets: Sequence[Target], known: Sequence[Target] = ()) -> None:
+    """Scores what is not scored yet of one model's texts, and loads the model if it must.
 
     Args:
       run: of the stage.
-      folder: holds the cells' folders.
       model: which of the pair.
-      texts: of each of its cells; what a later one shares with the first is taken over from it.
-      known: folders with finished scores of the same model on other texts, to be taken over where they are equal.
+      targets: a text that an earlier one holds too is not scored twice.
+      known: finished scores of the same model on other texts, to be taken over where they are equal.
     """
-    first = next(iter(texts))
     decoder = None
-    for cell, its_texts in texts.items():
-        places = [*known] if cell == first else [*known, (folder / first.name, texts[first])]
-        for source, there in places:
-            copy_equal(folder / cell.name, its_texts, source, there, run.config.attribution)
-        if unfinished(folder / cell.name, its_texts, run.config.attribution.batch_size):
+    for place, target in enumerate(targets):
+        for source in (*known, *targets[:place]):
+            copy_equal(target, source, run.config.attribution)
+        if unfinished(target, run.config.attribution.batch_size):
             decoder = decoder or load_next(sources_of(run.config)[model], run.config.dtype)
-            score_rest(run, folder / cell.name, its_texts, decoder, model, f"{cell.text} text")
+            score_rest(run, target, decoder, model)
 
 
 def _whose(run: StageRun, cell: Cell) -> str:

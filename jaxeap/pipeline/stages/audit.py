@@ -83,7 +83,7 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
     for path in sorted(folder.glob("*.safetensors")):
         tensors, metadata = read_tensors(path)
         effects[[place_of[id_] for id_ in metadata["question_ids"]]] = tensors["effects"]
-    finished = np.isfinite(effects).all(axis=1).tolist()
+    finished = [bool(np.isfinite(row).all()) for row in effects]
     todo = unfinished_batches([stop for _, stop in texts.counted], finished, settings.batch_size)
     if not todo:
         return effects

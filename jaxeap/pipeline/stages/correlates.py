@@ -27,10 +27,10 @@ from jaxeap.pipeline.difficulty import difficulties
 from jaxeap.pipeline.pair import ROLES, sources_of
 from jaxeap.pipeline.score_stream import stream_of
 from jaxeap.pipeline.scores import iterate_scores
-from jaxeap.pipeline.scoring import Texts
+from jaxeap.pipeline.scoring import Target, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, nodes_of, score_cells
+from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, nodes_of, score_targets
 from jaxeap.pipeline.stages.grade import verdicts_of
 from jaxeap.pipeline.stages.respond import questions_of, responses_of
 from jaxeap.pipeline.stages.select import selection_of
@@ -77,7 +77,11 @@ def correlate(run: StageRun) -> None:
         source = sources_of(run.config)[cell.model]
         rows = read_model_config(source.model_folder).vocab_size
         require_tokens_in_embedding(texts.sequences, rows, f"the {cell.model} model ({source})")
-        score_cells(run, run.folder, cell.model, {cell: texts}, [(run.inputs["attribute"] / cell.name, known)])
+        targets = [
+            Target(folder / cell.name, which, f"{cell.text} text")
+            for folder, which in ((run.folder, texts), (run.inputs["attribute"], known))
+        ]
+        score_targets(run, cell.model, targets[:1], targets[1:])
     with run.console.status("correlating diversity and intensity with what the answers were"):
         _write(run, ids, responses, selection.cut_length)
 

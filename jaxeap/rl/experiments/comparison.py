@@ -159,6 +159,9 @@ def _pipeline_config(
     settings.contrast.intervals, settings.contrast.permutations = "percentile", 0
     settings.contrast.breakdowns, settings.contrast.edges = (), False
     settings.correlates.max_questions = 0
+    # Hundreds of contrasts are made, and read by their own scores alone.
+    settings.audit.edges = settings.controls.splits = settings.controls.divergence_questions = 0
+    settings.controls.cross_text = settings.controls.sensitivity = False
     return settings
 
 
