@@ -156,7 +156,7 @@ def _p_value(pair: PairedStatistics, size: float, options: InferenceOptions) -> 
 def _effect(pair: PairedStatistics, difference: float, left_out: FloatArray) -> float | None:
     if difference == 0 and not np.ptp(left_out):
         return None
-    if pair.measure.centre == "pooled":
+    if pair.measure.centre == "pooled" or pair.base.ndim > 1:
         return hedges_g(pseudo_values(difference, left_out)) if np.isfinite(left_out).all() else None
     differences = (pair.tuned - pair.base)[pair.defined]
     return robust_effect(differences) if pair.measure.centre == "median" else hedges_g(differences)
