@@ -12,20 +12,22 @@ import numpy.typing as npt
 from jaxeap.tasks.questions import Question
 
 BY_NUMBER = "the number in the question's level"
-BY_OTHER_MODEL = "the share of the other model's wrong answers among all questions of the level"
+BY_ERRORS = "the share of wrong answers, of both models, among all questions of the level"
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
-def difficulties(questions: Sequence[Question], right_of_other: Mapping[str, bool]) -> tuple[npt.NDArray, str | None]:
+def difficulties(
+    questions: Sequence[Question], right: Sequence[Mapping[str, bool]]
+) -> tuple[npt.NDArray[np.float64], str | None]:
     """Levels as numbers: their own where every one holds a number ("Level 3"); else how often they are failed.
 
-    A level without a number has no order of its own. How often the *other* model of the pair fails at it gives one,
-    without looking at the answers whose correctness difficulty is to explain.
+    A level without a number has no order of its own. How often the two models fail at it gives one. It is one number
+    for all questions of a level, so a question's own two answers hardly move it unless its level has few.
 
     Args:
       questions: all that were asked.
-      right_of_other: by question id, whether the other model answered rightly.
+      right: of each model, by question id, whether it answered rightly.
 
     Returns:
       [number of questions] float64, NaN for a question without a level; and which of the two it is, None where no
@@ -40,6 +42,6 @@ def difficulties(questions: Sequence[Question], right_of_other: Mapping[str, boo
         return np.array([values.get(question.level, np.nan) for question in questions]), BY_NUMBER
     wrong: dict[str, list[bool]] = defaultdict(list)
     for question in questions:
-        wrong[question.level].append(not right_of_other[question.id])
+        wrong[question.level] += [not of_model[question.id] for of_model in right]
     shares = {level: float(np.mean(wrong[level])) for level in levels}
-    return np.array([shares.get(question.level, np.nan) for question in questions]), BY_OTHER_MODEL
+    return np.array([shares.get(question.level, np.nan) for question in questions]), BY_ERRORS

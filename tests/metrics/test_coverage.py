@@ -16,7 +16,7 @@ from jaxeap.metrics.paired import PairedStatistics
 from jaxeap.metrics.stream import ScoreStream
 
 MEASURES = {measure.name: measure for measure in measures(MetricOptions(), 1.0)}
-QUESTIONS = 80
+QUESTIONS = 100
 
 
 def skewed_means(generator: np.random.Generator) -> tuple[PairedStatistics, float]:
@@ -71,7 +71,7 @@ def diversities(generator: np.random.Generator) -> tuple[PairedStatistics, float
 
 @functools.cache
 def true_diversity_difference() -> float:
-    """Of 3000 questions, which is as good as known: its error is a sixth of what an interval of 80 has to cover."""
+    """Of 3000 questions, which is as good as known: its error is a sixth of what an interval of 100 has to cover."""
     mask = np.ones((1, ENTRIES), bool)
     base, tuned = (
         diversity(correlation_matrix(scores, mask), np.ones((1, 3000)))[0]

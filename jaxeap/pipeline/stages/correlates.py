@@ -106,12 +106,11 @@ def _write(run: StageRun, ids: list[str], responses: dict[Role, dict[str, Respon
     bootstrap = run.config.bootstrap
     options = InferenceOptions(run.config.correlates.resamples, bootstrap.seed, bootstrap.confidence, permutations=0)
     content: dict[str, Any] = {"associations": [], "logistic": [], "by_class": []}
-    kind: str | None = None
+    asked = questions_of(run.inputs["respond"])
+    hardness, kind = difficulties(asked, list(right.values()))
+    hard = dict(zip((question.id for question in asked), hardness, strict=True))
     for cell in OWN_TEXT:
         role = cell.model
-        other = next(name for name in ROLES if name != role)
-        hardness, kind = difficulties(asked := questions_of(run.inputs["respond"]), right[other])
-        hard = dict(zip((question.id for question in asked), hardness, strict=True))
         found = _statistics(run, cell, ids)
         found["correct"] = np.array([right[role][id_] for id_ in ids], float)
         found["difficulty"] = np.array([hard[id_] for id_ in ids])
