@@ -64,6 +64,18 @@ def questions_identity(source: str, known: KnownHashes) -> str:
     return content_hash(Path(source), known)
 
 
+def run_identity(workdir: str | Path, known: KnownHashes) -> str:
+    """Hash of what another run found.
+
+    Raises:
+      FileNotFoundError: the folder holds no metrics.json, so it is no finished run.
+    """
+    path = Path(workdir) / "metrics.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"config.controls.null_run: {path} does not exist; give the folder of a finished run")
+    return content_hash(path, known)
+
+
 def content_hash(path: Path, known: KnownHashes) -> str:
     """Hash of a file's content, taken from `known` where size and modification time are as they were."""
     path = path.resolve()

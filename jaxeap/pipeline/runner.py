@@ -16,7 +16,7 @@ import rich.console
 
 from jaxeap.pipeline.artifacts import read_json, remove_unfinished, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
-from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity
+from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
 from jaxeap.pipeline.pair import sources_of
@@ -100,7 +100,10 @@ def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequ
             known |= read_json(folder / HASHES)
     try:
         models = {role: model_identity(s.folder, known, s.adapted) for role, s in sources_of(config).items()}
-        return models | {"questions": questions_identity(config.questions, known)}
+        found = models | {"questions": questions_identity(config.questions, known)}
+        if config.controls.null_run:
+            found["controls.null_run"] = run_identity(config.controls.null_run, known)
+        return found
     finally:
         write_json(workdir / HASHES, known)
 
@@ -144,7 +147,7 @@ def _differences(found: Manifest | None, expected: Manifest) -> dict[str, str]:
 
 
 def _difference(key: str, before: Any, after: Any) -> str:
-    named_by_content = key in ("base", "tuned", "questions")
+    named_by_content = key in ("base", "tuned", "questions", "controls.null_run")
     return f"config.{key} (other content)" if named_by_content else f"config.{key} ({before!r} -> {after!r})"
 
 

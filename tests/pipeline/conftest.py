@@ -1,6 +1,7 @@
 """A pair of tiny random models with the shipped tokenizer, and a config that runs the pipeline on it in seconds."""
 
 import io
+import types
 from pathlib import Path
 
 import ml_collections
@@ -54,8 +55,26 @@ def config(pair_folder: Path) -> ml_collections.ConfigDict:
     config.selection.correctness = "both_wrong"
     config.selection.alpha = 1.0
     config.attribution.batch_size = 3
-    config.bootstrap.resamples = 50
+    config.bootstrap.resamples = config.controls.resamples = 50
+    # Few tests are about what these make, and every run would compile for them.
+    config.audit.edges = config.controls.divergence_questions = 0
+    config.controls.splits = 20
     return config
+
+
+@pytest.fixture
+def full_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """With every control, in small."""
+    config.audit.edges, config.audit.examples = 5, 4
+    config.controls.divergence_questions = 7
+    config.controls.alphas = (0.4,)
+    return config
+
+
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for reference cycles before each model takes longer than the model; a test about memory does it."""
+    monkeypatch.setattr("jaxeap.pipeline.pair.gc", types.SimpleNamespace(collect=lambda: 0))
 
 
 @pytest.fixture
