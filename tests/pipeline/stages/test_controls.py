@@ -23,13 +23,7 @@ from jaxeap.pipeline.summary import print_summary
 ROLES = ("base", "tuned")
 
 
-@pytest.fixture
-def finished(full_config, console, tmp_path: Path, no_figures) -> Path:
-    run_pipeline(full_config, tmp_path, console)
-    return tmp_path
-
-
-def test_every_control_is_what_the_scores_say(finished: Path, full_config, console):
+def test_every_control_is_what_the_scores_say(finished: Path, console):
     scored, selection = finished / "attribute", selection_of(finished / "select")
     ids, mask = selection.question_ids, nodes_of(scored).mask
     controls, compared = controls_of(finished / "controls"), contrast_of(finished / "contrast")
