@@ -167,7 +167,7 @@ def default_config() -> ml_collections.ConfigDict:
     # half a forward pass for each edge and question. Fewer edges give wider intervals; 0 leaves the audit out.
     config.audit = ml_collections.ConfigDict()
     config.audit.edges = 64
-    config.audit.examples = 32
+    config.audit.examples = 16
     config.audit.seed = 0  # Of the draw of both.
 
     # The choices that the metrics' definitions leave open; see `MetricOptions`.

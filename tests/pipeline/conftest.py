@@ -12,7 +12,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
-from jaxeap.pipeline import default_config
+from jaxeap.pipeline import default_config, run_pipeline
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 
 
@@ -43,8 +43,7 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def config(pair_folder: Path) -> ml_collections.ConfigDict:
+def small_config(pair_folder: Path) -> ml_collections.ConfigDict:
     """Random models answer nothing rightly, so the questions that both get wrong are compared."""
     config = default_config()
     config.base, config.tuned = str(pair_folder / "base"), str(pair_folder / "tuned")
@@ -62,19 +61,51 @@ def config(pair_folder: Path) -> ml_collections.ConfigDict:
     return config
 
 
-@pytest.fixture
-def full_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+def small_config_with_controls(pair_folder: Path) -> ml_collections.ConfigDict:
     """With every control, in small."""
+    config = small_config(pair_folder)
     config.audit.edges, config.audit.examples = 5, 4
     config.controls.divergence_questions = 7
     config.controls.alphas = (0.4,)
     return config
 
 
-@pytest.fixture(autouse=True)
-def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def config(pair_folder: Path) -> ml_collections.ConfigDict:
+    return small_config(pair_folder)
+
+
+@pytest.fixture
+def full_config(pair_folder: Path) -> ml_collections.ConfigDict:
+    return small_config_with_controls(pair_folder)
+
+
+def run_uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for reference cycles before each model takes longer than the model; a test about memory does it."""
     monkeypatch.setattr("jaxeap.pipeline.pair.gc", types.SimpleNamespace(collect=lambda: 0))
+
+
+def run_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than everything else at this size, and has tests of its own."""
+    monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
+    monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
+    monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)
+
+
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_uncollected(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work directory of a run with every control; to be read, not to be run again."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        run_uncollected(monkeypatch)
+        run_undrawn(monkeypatch)
+        run_pipeline(small_config_with_controls(pair_folder), folder, rich.console.Console(file=io.StringIO()))
+    return folder
 
 
 @pytest.fixture
@@ -85,7 +116,4 @@ def console() -> rich.console.Console:
 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than everything else at this size, and has tests of its own."""
-    monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
-    monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
-    monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)
+    run_undrawn(monkeypatch)

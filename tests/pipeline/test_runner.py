@@ -1,16 +1,18 @@
 """The pipeline as a whole: right numbers, and no work done twice, whatever happens on the way."""
 
 import gc
+import io
 import json
 import shutil
 import weakref
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
+import rich.console
 
 import jaxeap
 from checkpoint_convert import convert
@@ -26,6 +28,7 @@ from jaxeap.pipeline.stages.respond import questions_of, responses_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 from tests.pipeline.adapter import write_adapter
+from tests.pipeline.conftest import run_uncollected, run_undrawn, small_config_with_controls
 
 NAMES = [stage.name for stage in STAGES]
 KEPT = ("respond", "grade", "weights")
@@ -169,20 +172,23 @@ def counted(patched: pytest.MonkeyPatch, target: str, calls: list[str]) -> None:
     patched.setattr(target, lambda *arguments, **options: calls.append(target) or function(*arguments, **options))
 
 
-WHOLE: dict[str, Any] = {}
+class Whole(NamedTuple):
+    """Results of a run that nobody interrupted, and how often it called each function."""
+
+    contents: dict[str, bytes]
+    calls: Counter[str]
 
 
-@pytest.fixture
-def whole(full_config, console, tmp_path_factory, no_figures) -> dict[str, Any]:
-    """Results and calls of a run that nobody interrupted, made once."""
-    if not WHOLE:
-        folder, calls = tmp_path_factory.mktemp("whole"), []
-        with pytest.MonkeyPatch.context() as patched:
-            for target in {target for target, _, _ in INTERRUPTIONS}:
-                counted(patched, target, calls)
-            run_pipeline(full_config, folder, console)
-        WHOLE.update(contents=contents(folder), calls=Counter(calls))
-    return WHOLE
+@pytest.fixture(scope="module")
+def whole(pair_folder, tmp_path_factory) -> Whole:
+    folder, calls = tmp_path_factory.mktemp("whole"), []
+    with pytest.MonkeyPatch.context() as patched:
+        run_uncollected(patched)
+        run_undrawn(patched)
+        for target in {target for target, _, _ in INTERRUPTIONS}:
+            counted(patched, target, calls)
+        run_pipeline(small_config_with_controls(pair_folder), folder, rich.console.Console(file=io.StringIO()))
+    return Whole(contents(folder), Counter(calls))
 
 
 @pytest.mark.parametrize(("target", "call", "continued"), INTERRUPTIONS)
@@ -201,8 +207,8 @@ def test_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(
     assert statuses(outcomes) == (
         dict.fromkeys(NAMES[:done], "reused") | {continued: "continued"} | dict.fromkeys(NAMES[done + 1 :], "made")
     )
-    assert contents(tmp_path) == whole["contents"]
-    assert len(calls) == whole["calls"][target] - (call - 1), "finished batches were computed again"
+    assert contents(tmp_path) == whole.contents
+    assert len(calls) == whole.calls[target] - (call - 1), "finished batches were computed again"
     assert not list(tmp_path.rglob("*.tmp"))
 
 

@@ -1,6 +1,7 @@
 """Texts, resampling, means and what is taken over from finished scores; each against the library's own call."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,21 @@ import pytest
 
 import jaxeap
 from jaxeap.attribution.attribute import mean_sources
-from jaxeap.attribution.batch import Batch
-from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.artifacts import read_tensors
+from jaxeap.pipeline import run_pipeline, scoring
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, read_scores
-from jaxeap.pipeline.scoring import MEANS, Target, Texts, copy_equal, method_options, resampled
-from jaxeap.pipeline.stages.attribute import Cell, cells_of, scores_of
-from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.scoring import (
+    Target,
+    Texts,
+    copy_equal,
+    mean_path,
+    method_options,
+    read_mean,
+    resampled,
+    score_rest,
+)
+from jaxeap.pipeline.settings import restricted
+from jaxeap.pipeline.stage import StageRun
+from jaxeap.pipeline.stages.attribute import ATTRIBUTE, Cell, cells_of
 
 TEXTS = Texts(
     ("a", "b", "c"), ((1, 2, 3, 4, 9), (5, 6, 7), (1, 2, 8, 4)), ((2, 4), (1, 3), (2, 4))
@@ -81,46 +90,59 @@ def test_options_that_are_not_set_keep_the_methods_defaults():
 
 
 @pytest.fixture
-def three(config):
-    config.num_questions = 4
+def scored(config, console, tmp_path: Path):
+    """A function: settings of attribution -> the folder with the base model's scores on `sentences`."""
     config.attribution.batch_size = 3
-    return config
+    model = jaxeap.load_model(config.base)
+
+    def score(**settings) -> Path:
+        config.attribution.update(settings)
+        reads = restricted(config, (*ATTRIBUTE.reads, *ATTRIBUTE.tuning))
+        texts = sentences(config.attribution)
+        target = Target(tmp_path / "attribute" / "base_on_base_text", texts, "base text")
+        score_rest(StageRun(reads, tmp_path / "attribute", {}, console), target, model, "base")
+        return target.folder
+
+    return score
 
 
-def whole_batch(texts: Texts, **changes) -> Batch:
-    return Batch.from_sequences(texts.sequences, texts.counted, **changes)
+def sentences(settings) -> Texts:
+    """Five of one length, so that all batches are of one shape."""
+    rng = np.random.default_rng(0)
+    tokens = tuple(tuple(map(int, row)) for row in rng.integers(1, 30, (5, 7)))
+    texts = Texts(tuple("abcde"), tokens, ((3, 6),) * 5)
+    if settings["ablation"] == "resample":
+        texts = dataclasses.replace(texts, corrupted=resampled(texts, settings["seed"]))
+    return texts
 
 
-def test_mean_ablation_is_the_librarys_over_the_texts_that_are_scored(
-    three, console, tmp_path, no_figures, monkeypatch
-):
-    three.attribution.ablation, three.attribution.mean_over = "mean", "each_position"
-    three.attribution.method, three.attribution.options.steps = "eap_ig_inputs", 2
-    monkeypatch.setattr("jaxeap.pipeline.scoring.BATCHES_A_SAVE", 1)
-    run_pipeline(three, tmp_path, console)
-    selection, model = selection_of(tmp_path / "select"), jaxeap.load_model(three.base)
-    for role in ("base", "tuned"):
-        texts = Texts.of(selection, role, three.attribution)
-        batch = whole_batch(texts)
-        reference = mean_sources(model, batch, over="each_position")
-        name = f"base_on_{role}_text"
-        stored, _ = read_tensors(tmp_path / "attribute" / MEANS / f"{name}.safetensors")
-        np.testing.assert_allclose(stored["mlp"], reference.mlp, atol=1e-6)
-        expected = jaxeap.attribute(model, batch, method="eap_ig_inputs", ablation="mean", reference=reference, steps=2)
-        found = scores_of(tmp_path / "attribute", Cell("base", role), texts.ids)
-        np.testing.assert_allclose(found.scores, expected.scores, atol=2e-6)
-        np.testing.assert_allclose(found.gradient_norm, expected.gradient_norm, rtol=1e-5)
-    assert not list((tmp_path / "attribute" / MEANS).glob("*unfinished*"))
-    assert len(cells_of(tmp_path / "attribute")) == 4
+def assert_scored_as(folder: Path, texts: Texts, model, **arguments) -> None:
+    """The first three, which the pipeline may have had in other batches."""
+    expected = jaxeap.attribute(model, texts.batch([0, 1, 2]), **arguments)
+    found = read_scores(folder, texts.ids[:3])
+    np.testing.assert_allclose(found.scores, expected.scores, atol=2e-6)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
+    np.testing.assert_allclose(found.gradient_norm, expected.gradient_norm, rtol=1e-5)
+    assert np.abs(found.scores).max() > 1e-4
 
 
-def test_a_mean_goes_on_where_it_was_interrupted(three, console, tmp_path, no_figures, monkeypatch):
+MEAN = {"ablation": "mean", "mean_over": "each_position", "method": "eap_ig_inputs", "options": {"steps": 2}}
+
+
+def test_mean_ablation_is_the_librarys_over_the_texts_that_are_scored(scored, config):
+    folder = scored(**MEAN)
+    texts, model = sentences(config.attribution), jaxeap.load_model(config.base)
+    reference = mean_sources(model, texts.batch(range(5)), over="each_position")
+    stored = read_mean(folder, config.attribution)
+    for name in ("embedding", "heads", "attention", "mlp"):
+        np.testing.assert_allclose(getattr(stored, name), getattr(reference, name), atol=1e-6)
+    assert_scored_as(folder, texts, model, reference=reference, steps=2, method="eap_ig_inputs", ablation="mean")
+
+
+def test_a_mean_goes_on_where_it_was_interrupted(scored, monkeypatch):
     """The last of two batches is interrupted; the sums of the first are kept, and the mean is the same."""
-    three.attribution.ablation = "mean"
     monkeypatch.setattr("jaxeap.pipeline.scoring.BATCHES_A_SAVE", 1)
-    run_pipeline(three, tmp_path / "whole", console)
-    calls = []
-    summed = jaxeap.pipeline.scoring.summed_sources
+    summed, calls = scoring.summed_sources, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -128,31 +150,25 @@ def test_a_mean_goes_on_where_it_was_interrupted(three, console, tmp_path, no_fi
             raise KeyboardInterrupt
         return summed(*arguments)
 
-    with monkeypatch.context() as patched:
-        patched.setattr("jaxeap.pipeline.scoring.summed_sources", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run_pipeline(three, tmp_path / "resumed", console)
-    counted = []
-    monkeypatch.setattr("jaxeap.pipeline.scoring.summed_sources", lambda *a: counted.append(1) or summed(*a))
-    run_pipeline(three, tmp_path / "resumed", console)
-    assert len(counted) == 4 * 2 - 1
-    for path in (tmp_path / "whole" / "attribute" / MEANS).iterdir():
-        assert path.read_bytes() == (tmp_path / "resumed" / "attribute" / MEANS / path.name).read_bytes()
+    monkeypatch.setattr("jaxeap.pipeline.scoring.summed_sources", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scored(**MEAN)
+    mean = mean_path(scored(**MEAN))
+    assert len(calls) == 3
+    assert [path.name for path in mean.parent.iterdir()] == [mean.name], "the unfinished sums stay behind"
+    content = mean.read_bytes()
+    shutil.rmtree(mean.parent.parent)
+    assert mean_path(scored(**MEAN)).read_bytes() == content
 
 
-def test_resample_ablation_is_a_corrupted_input(three, console, tmp_path, no_figures):
-    three.attribution.ablation = "resample"
-    run_pipeline(three, tmp_path, console)
-    selection, model = selection_of(tmp_path / "select"), jaxeap.load_model(three.tuned)
-    texts = Texts.of(selection, "tuned", three.attribution)
+def test_resample_ablation_is_a_corrupted_input(scored, config):
+    folder = scored(ablation="resample")
+    texts = sentences(config.attribution)
     assert texts.corrupted is not None
-    expected = jaxeap.attribute(model, whole_batch(texts, corrupted=texts.corrupted), ablation="corrupted")
-    found = scores_of(tmp_path / "attribute", Cell("tuned", "tuned"), texts.ids)
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
-    assert np.abs(found.scores).max() > 1e-4
+    assert_scored_as(folder, texts, jaxeap.load_model(config.base), ablation="corrupted")
 
 
-def test_without_cross_text_two_cells_are_scored(three, console, tmp_path, no_figures):
-    three.controls.cross_text = False
-    run_pipeline(three, tmp_path, console)
+def test_without_cross_text_two_cells_are_scored(config, console, tmp_path, no_figures):
+    config.controls.cross_text = False
+    run_pipeline(config, tmp_path, console)
     assert cells_of(tmp_path / "attribute") == (Cell("base", "base"), Cell("tuned", "tuned"))
