@@ -2,11 +2,13 @@
 
 from jaxeap.pipeline.stage import Stage
 from jaxeap.pipeline.stages.attribute import ATTRIBUTE
+from jaxeap.pipeline.stages.circuits import CIRCUIT_CONTRAST
 from jaxeap.pipeline.stages.contrast import CONTRAST
+from jaxeap.pipeline.stages.exports import EXPORTS
 from jaxeap.pipeline.stages.grade import GRADE
 from jaxeap.pipeline.stages.report import REPORT
 from jaxeap.pipeline.stages.respond import RESPOND
 from jaxeap.pipeline.stages.select import SELECT
 from jaxeap.pipeline.stages.weights import WEIGHTS
 
-STAGES: tuple[Stage, ...] = (RESPOND, GRADE, SELECT, ATTRIBUTE, CONTRAST, WEIGHTS, REPORT)
+STAGES: tuple[Stage, ...] = (RESPOND, GRADE, SELECT, ATTRIBUTE, CONTRAST, CIRCUIT_CONTRAST, WEIGHTS, EXPORTS, REPORT)

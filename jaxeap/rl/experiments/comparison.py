@@ -155,6 +155,8 @@ def _pipeline_config(
     settings.attribution.level = chosen.level
     settings.attribution.batch_size = chosen.batch_size
     settings.bootstrap.update(config.bootstrap)
+    settings.circuits.sizes, settings.report.figures = (), False  # One contrast of hundreds: its changes alone count.
+    settings.exports.edges = settings.exports.graphs = False
     return settings
 
 
