@@ -15,7 +15,10 @@ from jaxeap.report.table import contrast_table
 RESULTS = {
     "metrics.json": "every number of the table, and more",
     "table.md": "the table as Markdown",
+    "table.tex": "the table for LaTeX",
     "weights.md": "what changed in the weights",
+    "circuits/circuits.json": "the two circuits, and what differs between them",
+    "exports": "edges (CSV) and circuits (EAP-IG's JSON, GraphML) for other tools",
     "report/figures": "the figures",
     "attribute": "edge scores (safetensors) and losses",
     "respond": "questions and answers (JSON lines)",

@@ -40,7 +40,7 @@ def write_edges_csv(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*NODE_COLUMNS, *columns))
         for row, source in enumerate(sources):
-            places = np.flatnonzero(mask[row])
+            places = np.flatnonzero(mask[row]).tolist()
             values = zip(*(map(_cell, array[row, places].tolist()) for array in arrays), strict=True)
             source_layer, source_kind = of_sources[row]
             for place, cells in zip(places, values if arrays else [()] * len(places), strict=True):

@@ -1,8 +1,8 @@
 """Both circuits as one GraphML graph, for networkx, Gephi, yEd, Cytoscape and igraph.
 
 What a module reads and what it writes are nodes of their own (`a1.kv0<k>`, `a1.h0`), joined by edges of kind
-"computes", so that a path from embed to logits is a path of the file, and two edges never join the same two nodes. A feed-forward
-layer, which has one reader and one writer of the same name, is one node.
+"computes", so that a path from embed to logits is a path of the file, and two edges never join the same two nodes.
+A feed-forward layer, which has one reader and one writer of the same name, is one node.
 """
 
 import os
