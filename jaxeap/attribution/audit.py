@@ -35,6 +35,7 @@ class Audit:
       spearman, pearson: correlations over edges of the mean over examples.
       sign_agreement: share of edges whose mean score and mean effect have the same sign.
       slope: least-squares slope through the origin of effect on score; 1 where first order is all there is.
+      median_relative_error: of |score - effect| / |effect|, means over examples, over edges with an effect.
       confidence: level of the intervals.
     """
 
@@ -45,11 +46,12 @@ class Audit:
     pearson: Estimate
     sign_agreement: Estimate
     slope: Estimate
+    median_relative_error: Estimate
     confidence: float
 
     def to_json(self) -> dict[str, Any]:
         """What a report prints, as plain numbers."""
-        names = ("spearman", "pearson", "sign_agreement", "slope")
+        names = ("spearman", "pearson", "sign_agreement", "slope", "median_relative_error")
         return {
             "edges": len(self.edges),
             "examples": len(self.scores),
@@ -114,27 +116,46 @@ def audit(
     )
     rows, columns = sample.T
     effects = np.asarray(patched.scores, np.float64)[:, rows, columns]
-    scores = scores[:, rows, columns]
+    return agreement(sample, scores[:, rows, columns], effects, seed, resamples, confidence)
+
+
+def agreement(
+    edges: np.ndarray,
+    scores: np.ndarray,
+    effects: np.ndarray,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Audit:
+    """How well scores tell the exact effects of the same edges on the same examples.
+
+    Args:
+      edges: [E, 2] (source, destination) indices.
+      scores, effects: [B, E].
+      seed, resamples, confidence: as of `audit`.
+    """
+    scores, effects = scores.astype(np.float64), effects.astype(np.float64)
     mean_score, mean_effect = scores.mean(axis=0), effects.mean(axis=0)
 
     def estimate(statistic: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
         value = statistic(mean_score, mean_effect)
         if not np.isfinite(value):
             return Estimate(None, None)
-        draws = np.random.default_rng([seed, 1]).integers(len(sample), size=(resamples, len(sample)))
+        draws = np.random.default_rng([seed, 1]).integers(len(edges), size=(resamples, len(edges)))
         resampled = np.array([statistic(mean_score[draw], mean_effect[draw]) for draw in draws])
         tail = (1 - confidence) / 2
         low, high = np.nanquantile(resampled, [tail, 1 - tail])
         return Estimate(float(value), (float(low), float(high)))
 
     return Audit(
-        edges=sample,
+        edges=edges,
         scores=scores,
         effects=effects,
         spearman=estimate(lambda a, b: _correlation(scipy.stats.rankdata(a), scipy.stats.rankdata(b))),
         pearson=estimate(_correlation),
         sign_agreement=estimate(lambda a, b: float(np.mean(np.sign(a) == np.sign(b)))),
         slope=estimate(lambda a, b: float(a @ b / (a @ a)) if a @ a > 0 else np.nan),
+        median_relative_error=estimate(_median_relative_error),
         confidence=confidence,
     )
 
@@ -164,6 +185,12 @@ def stratified_sample(sizes: np.ndarray, graph: EdgeGraph, count: int, rng: np.r
     chosen = np.unique(np.minimum(places, len(every) - 1))
     missing = rng.choice(np.setdiff1d(np.arange(len(every)), chosen), count - len(chosen), replace=False)
     return every[np.sort(order[np.concatenate([chosen, missing])])]
+
+
+def _median_relative_error(score: np.ndarray, effect: np.ndarray) -> float:
+    has_effect = effect != 0
+    errors = np.abs(score - effect)[has_effect] / np.abs(effect)[has_effect]
+    return float(np.median(errors)) if len(errors) else float("nan")
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

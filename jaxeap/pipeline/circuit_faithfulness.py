@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.circuits import Circuit, faithfulness
 from jaxeap.attribution.circuits.faithfulness import Faithfulness
 from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
 from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.pipeline.batches import Places, unfinished_batches
 from jaxeap.pipeline.pair import load_next, sources_of
+from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
 from jaxeap.pipeline.stage import StageRun
-from jaxeap.sampling.batching import padded_length
+from jaxeap.pipeline.stages.attribute import Cell
 from jaxeap.tasks.selection import Role, Selection
 
 
@@ -53,30 +53,35 @@ def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[
 
     Results are kept in the stage's folder as faithfulness_{role}.safetensors, which a run that goes on reads.
     """
-    path, ablation = run.folder / f"faithfulness_{role}.safetensors", run.config.attribution.ablation
+    settings, path = run.config.attribution, run.folder / f"faithfulness_{role}.safetensors"
+    ablation = ablation_of(settings)
     if not path.is_file():
-        batches = _batches(selection, role, run.config.circuits.examples, run.config.attribution.batch_size)
+        everything = Texts.of(selection, role, settings)
+        texts = everything.some(range(min(run.config.circuits.examples, len(everything.ids))))
+        lengths = [stop for _, stop in texts.counted]
+        todo = unfinished_batches(lengths, [False] * len(lengths), settings.batch_size)
         model = load_next(sources_of(run.config)[role], run.config.dtype)
+        reference = read_mean(run.inputs["attribute"] / Cell(role, role).name, settings)
         with run.console.status(f"{role} model: running {len(circuits)} circuits"):
-            found = faithfulness(model, batches, circuits, ablation)
-        _write(path, found)
+            batches = [texts.batch(places.filled) for places in todo]
+            found = faithfulness(model, batches, circuits, ablation, reference)
+        columns = _columns(todo)
+        kept = {"values": found.values[:, columns], "full": found.full[columns], "empty": found.empty[columns]}
+        write_tensors(path, kept, {"question_ids": texts.ids})
     tensors, _ = read_tensors(path)
     found = Faithfulness(tuple(circuits), tensors["values"], tensors["full"], tensors["empty"], "loss", ablation)
-    return _summary(found, **dict(run.config.bootstrap))
+    bootstrap = run.config.bootstrap
+    return _summary(found, bootstrap.resamples, bootstrap.seed, bootstrap.confidence)
 
 
-def _write(path: Path, found: Faithfulness) -> None:
-    write_tensors(path, {"values": found.values, "full": found.full, "empty": found.empty}, {"metric": found.metric})
-
-
-def _batches(selection: Selection, role: Role, examples: int, batch_size: int) -> list[Batch]:
-    """Batches of one padded length, so that one program, or two with a shorter last batch, serve all."""
-    sequences, counted = selection.sequences(role)[:examples], selection.counted(role)[:examples]
-    length = padded_length(max(stop - 1 for _, stop in counted))
-    width = padded_length(max(stop - start for start, stop in counted))
-    starts = range(0, len(sequences), batch_size)
-    pieces = [slice(start, start + batch_size) for start in starts]
-    return [Batch.from_sequences(sequences[p], counted[p], length=length, width=width) for p in pieces]
+def _columns(batches: Sequence[Places]) -> list[int]:
+    """Where each text, in the order of the texts, stands among the results of all batches."""
+    column: dict[int, int] = {}
+    start = 0
+    for places in batches:
+        column |= {place: start + row for row, place in enumerate(places.real)}
+        start += len(places.filled)
+    return [column[place] for place in sorted(column)]
 
 
 def _summary(found: Faithfulness, resamples: int, seed: int, confidence: float) -> Measured:

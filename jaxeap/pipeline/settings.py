@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib.util
 import math
@@ -13,6 +14,9 @@ from ml_collections import config_dict
 
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.graph import Level
+from jaxeap.attribution.interventions import MeanOver
+from jaxeap.metrics.entry_groups import BY_ENTRIES
+from jaxeap.metrics.inference.options import METHODS as INTERVALS
 from jaxeap.metrics.options import MetricOptions
 from jaxeap.tasks.grading import GRADERS, MATH
 from jaxeap.tasks.lab_task import SPLITS
@@ -22,8 +26,28 @@ from jaxeap.tasks.selection import SelectionOptions
 from jaxeap.tasks.templates import QUESTION, resolve_template
 
 DTYPES = ("float32", "bfloat16", "float16")
-ABLATIONS = ("zero",)
-"""Those that need nothing but the model and the text."""
+ABLATIONS = ("zero", "mean", "resample")
+"""Those that need nothing but the model and the selected questions."""
+PATH_FROM_ABLATED_INPUT = ("eap_ig_inputs", "clean_corrupted")
+"""Methods that take gradients at, or on the way from, an input whose embedding is the ablated one."""
+SCORING_TUNING = ("attribution.batch_size", "attribution.options.side_by_side")
+SCORING = (
+    "attribution.method",
+    "attribution.level",
+    "attribution.ablation",
+    "attribution.mean_over",
+    "attribution.seed",
+    "attribution.options.steps",
+    "attribution.options.rule",
+    "attribution.options.positions",
+    "attribution.options.constant_norm",
+    "attribution.options.linear_activation",
+    "attribution.options.halved_products",
+    "attribution.options.constant_attention",
+    "attribution.options.constant_routing",
+)
+"""Settings on which an edge's score depends."""
+BREAKDOWNS = (*BY_ENTRIES, "difficulty")
 RANKED_BY = ("absolute_mean", "mean_absolute")
 """Strengths without a sign, which two circuits can be compared by."""
 GENERATED_QUESTIONS = tuple(f"{task}:{split}" for task in LAB_TASKS for split in SPLITS)
@@ -104,10 +128,32 @@ def default_config() -> ml_collections.ConfigDict:
     config.selection.unequal_prompts = "refuse"  # Only imported responses can have them; or "drop", "drop_lengths".
 
     config.attribution = ml_collections.ConfigDict()
-    config.attribution.method = "eap"
+    config.attribution.method = "eap"  # One of `jaxeap.attribution.attribute.METHODS`; docs/attribution.md.
     config.attribution.level = "block"  # Or "head".
+    # What a source is replaced by: "zero"; "mean", its mean output over all texts that the model is scored on;
+    # "resample", its output on another selected question, position by position.
     config.attribution.ablation = "zero"
+    config.attribution.mean_over = "real_positions"  # Or "each_position", a mean for each.
+    config.attribution.seed = 0  # Of the draw for "resample".
     config.attribution.batch_size = 8  # Changes speed and memory alone.
+    # The method's own options; None leaves its default, and one that the method has not is refused.
+    config.attribution.options = ml_collections.ConfigDict()
+    config.attribution.options.steps = config_dict.placeholder(int)  # eap_ig_inputs, eap_ig_activations
+    config.attribution.options.rule = config_dict.placeholder(str)  # the same; "midpoint" or one of `Rule`
+    config.attribution.options.positions = config_dict.placeholder(str)  # information_flow; "real", "predicting"
+    config.attribution.options.constant_norm = config_dict.placeholder(bool)  # relp, as in `RelpOptions`
+    config.attribution.options.linear_activation = config_dict.placeholder(bool)  # relp
+    config.attribution.options.halved_products = config_dict.placeholder(bool)  # relp
+    config.attribution.options.constant_attention = config_dict.placeholder(bool)  # relp
+    config.attribution.options.constant_routing = config_dict.placeholder(bool)  # relp
+    config.attribution.options.side_by_side = config_dict.placeholder(int)  # exact; speed and memory alone
+
+    # How far the scores can be trusted: on some questions some edges are patched exactly, in both models, which costs
+    # half a forward pass for each edge and question. Fewer edges give wider intervals; 0 leaves the audit out.
+    config.audit = ml_collections.ConfigDict()
+    config.audit.edges = 64
+    config.audit.examples = 32
+    config.audit.seed = 0  # Of the draw of both.
 
     # The choices that the metrics' definitions leave open; see `MetricOptions`.
     config.metrics = ml_collections.ConfigDict()
@@ -116,12 +162,47 @@ def default_config() -> ml_collections.ConfigDict:
     config.metrics.bin_range = "shared"
     config.metrics.kurtosis = "fisher"
     config.metrics.correlation = "signed"
+    config.metrics.top_share = 0.01
 
     # The paired bootstrap behind the intervals.
     config.bootstrap = ml_collections.ConfigDict()
     config.bootstrap.resamples = 10_000
     config.bootstrap.seed = 0
     config.bootstrap.confidence = 0.95
+
+    # How the difference of two models is judged, and which parts of it are shown; see docs/metrics.md.
+    config.contrast = ml_collections.ConfigDict()
+    config.contrast.intervals = "bca"  # Of the bootstrap; or "percentile".
+    config.contrast.permutations = 10_000  # Sign patterns of the permutation test at most; 0 leaves p-values out.
+    config.contrast.breakdowns = BREAKDOWNS  # Any of these; () for none.
+    config.contrast.edges = True  # edges.safetensors: every edge with its interval, p-value and q-value.
+    # How narrow the interval shall be for the answer to "how many questions are enough": half its width as a share of
+    # the base model's value. None: narrow enough to leave 0 out, if the difference stays what it is.
+    config.contrast.half_width = config_dict.placeholder(float)
+    # Of scores that are in memory at a time, in 2^30 bytes; less means reading them more often.
+    config.contrast.memory = 2.0
+
+    # With what diversity and intensity of a question go along: both models score so many answers of their own, right or
+    # wrong (a random draw from all that were asked; what was selected and drawn is not scored again). 0 for none.
+    config.correlates = ml_collections.ConfigDict()
+    config.correlates.max_questions = 200
+    config.correlates.seed = 0  # Of the draw.
+    config.correlates.resamples = 1000
+
+    # What a careful reader asks of a difference; docs/controls.md says what each can show.
+    config.controls = ml_collections.ConfigDict()
+    # Each model is scored on the other's text as well, which tells the model's part of a difference from the text's.
+    # At most twice the scoring; answers that both models gave word for word alike cost nothing.
+    config.controls.cross_text = True
+    # Other truncations at which the questions are scored again, "(0.03, 0.3)"; each costs a scoring. () for none.
+    config.controls.alphas = ()
+    config.controls.sensitivity = True  # The difference again under the metrics' other open choices.
+    config.controls.splits = 1000  # Random halves of one model's questions, contrasted as if two models; 0 for none.
+    config.controls.divergence_questions = 200  # On how many KL(tuned || base) is measured; 0 for none.
+    # The finished work directory of a null pair, such as two states of the same supervised training: its differences
+    # stand beside this run's. It must have been made with the same choices.
+    config.controls.null_run = config_dict.placeholder(str)
+    config.controls.seed = 0  # Of the halves and of the questions for the divergence.
 
     # The two models' circuits: strongest edges, by what makes them strong ("absolute_mean": |mean score|, or
     # "mean_absolute"). sizes: numbers of edges (whole) and shares of all (fractions) to compare at; () switches the
@@ -192,7 +273,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     require_known_keys(settings, "the config")
     if missing := flat(default_config()).keys() - settings.keys():
         raise ValueError(f"the config lacks {', '.join(sorted(missing))}; begin it with default_config()")
-    problems = [*_not_given(settings), *_out_of_range(settings), *_at_odds(settings)]
+    problems = [*_not_given(settings), *_out_of_range(settings), *_at_odds(settings), *_of_method(settings)]
     for group, options in (("selection", SelectionOptions), ("metrics", MetricOptions)):
         try:
             options(**config[group])
@@ -252,6 +333,8 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.level": get_args(Level),
         "attribution.ablation": ABLATIONS,
         "circuits.ranked_by": RANKED_BY,
+        "attribution.mean_over": get_args(MeanOver),
+        "contrast.intervals": INTERVALS,
     }
     for key, values in allowed.items():
         if settings[key] not in values:
@@ -262,17 +345,49 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "sampling.batch_size",
         "math_grading.workers",
         "attribution.batch_size",
+        "audit.examples",
         "bootstrap.resamples",
         "circuits.examples",
         "circuits.max_edges",
         "exports.max_edges",
+        "correlates.resamples",
     )
     for key in positive:
         if settings[key] is not None and settings[key] < 1:
             yield f"config.{key} is {settings[key]}; it must be at least 1"
-    for key in ("question_seed", "sampling.seed", "bootstrap.seed", "weights.rank", "circuits.splits"):
+    not_negative = (
+        "question_seed",
+        "sampling.seed",
+        "attribution.seed",
+        "audit.seed",
+        "bootstrap.seed",
+        "weights.rank",
+        "circuits.splits",
+        "contrast.permutations",
+        "correlates.max_questions",
+        "correlates.seed",
+        "controls.splits",
+        "controls.divergence_questions",
+        "controls.seed",
+    )
+    for key in not_negative:
         if settings[key] < 0:
             yield f"config.{key} is {settings[key]}; it must be 0 or more"
+    if settings["audit.edges"] < 0 or settings["audit.edges"] == 1:
+        yield f"config.audit.edges is {settings['audit.edges']}; it must be 0 (no audit) or at least 2"
+    alphas = settings["controls.alphas"]
+    if any(not isinstance(alpha, int | float) or not 0 < alpha < math.inf for alpha in alphas):
+        yield f"config.controls.alphas is {alphas!r}; give numbers above 0, such as (0.03, 0.3)"
+    if len({*alphas, settings["selection.alpha"]}) <= len(alphas):
+        yield (
+            f"config.controls.alphas is {alphas!r}; give each once, and not the run's own, which is "
+            f"{settings['selection.alpha']!r}"
+        )
+    if unknown := [name for name in settings["contrast.breakdowns"] if name not in BREAKDOWNS]:
+        yield f"config.contrast.breakdowns holds {unknown[0]!r}; choose from {', '.join(BREAKDOWNS)}"
+    for key in ("contrast.half_width", "contrast.memory"):
+        if settings[key] is not None and not 0 < settings[key] < math.inf:
+            yield f"config.{key} is {settings[key]}; it must be above 0"
     if not 0 <= settings["sampling.temperature"] < math.inf:
         yield f"config.sampling.temperature is {settings['sampling.temperature']}; it must be 0 (greedy) or above"
     if not 0 < settings["math_grading.seconds"] < math.inf:
@@ -314,3 +429,36 @@ def _at_odds(settings: dict[str, Any]) -> Iterator[str]:
         yield "config.grader is 'recorded'; only imported responses bring grades along, set config.responses=imported"
     if settings["grader"] == MATH and importlib.util.find_spec("math_verify") is None:
         yield "config.grader is 'math'; it needs math-verify: pip install -r requirements/math.txt"
+
+
+def _of_method(settings: dict[str, Any]) -> Iterator[str]:
+    """Options and ablations that an attribution method has no use for, or gives no usable numbers under."""
+    method, ablation = settings["attribution.method"], settings["attribution.ablation"]
+    if method not in METHODS:
+        return  # Said elsewhere.
+    prefix = "attribution.options."
+    given = {key.removeprefix(prefix): settings[key] for key in settings if key.startswith(prefix)}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = METHODS[method].options
+    own = [field.name for field in dataclasses.fields(options) if f"{prefix}{field.name}" in settings]
+    if unknown := sorted(given.keys() - own):
+        yield f"config.{prefix}{unknown[0]} is set; method {method!r} has {'only ' + ', '.join(own) if own else 'none'}"
+    else:
+        try:
+            options(**given)
+        except ValueError as error:
+            yield f"config.attribution.options: {error}"
+    if (side_by_side := given.get("side_by_side")) is not None and side_by_side < 1:
+        yield f"config.attribution.options.side_by_side is {side_by_side}; it must be at least 1"
+    if method in PATH_FROM_ABLATED_INPUT and ablation == "zero":
+        yield (
+            f"config.attribution.method is {method!r} and config.attribution.ablation 'zero': norms undo scaling, so "
+            "that no affordable number of steps from an embedding of zeros converges; set ablation to mean or resample"
+        )
+    if method == "information_flow" and ablation != "zero":
+        yield (
+            f"config.attribution.ablation is {ablation!r}; method 'information_flow' replaces nothing, so leave it at "
+            "'zero'"
+        )
+    if settings["attribution.mean_over"] != "real_positions" and ablation != "mean":
+        yield f"config.attribution.mean_over is set and ablation is {ablation!r}; only ablation 'mean' has a mean"

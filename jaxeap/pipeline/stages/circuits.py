@@ -34,12 +34,14 @@ from jaxeap.pipeline.artifacts import read_json, read_tensors, write_json, write
 from jaxeap.pipeline.circuit_faithfulness import Measured, measure
 from jaxeap.pipeline.pair import ROLES, sources_of
 from jaxeap.pipeline.score_means import ScoreMeans, mean_scores
+from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.selection import Role
 
 CIRCUITS, MASKS = "circuits.json", "circuits.safetensors"
+BOOTSTRAP = ("bootstrap.resamples", "bootstrap.seed", "bootstrap.confidence")
 GRID = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Shares of all edges at which faithfulness is measured beside the sizes asked for, to find the matched ones."""
 FOLDS = 8
@@ -284,7 +286,7 @@ def _named(graph: EdgeGraph, record: Mapping[str, Any]) -> dict[str, Any]:
 CIRCUIT_CONTRAST = Stage(
     name="circuits",
     make=contrast_circuits,
-    reads=("base", "tuned", "dtype", "attribution.level", "attribution.ablation", "circuits", "bootstrap"),
-    tuning=("attribution.batch_size", "adapter_base"),
+    reads=("base", "tuned", "dtype", *SCORING, *BOOTSTRAP, "circuits"),
+    tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select", "attribute"),
 )

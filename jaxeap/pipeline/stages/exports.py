@@ -12,18 +12,17 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.metrics.circuit_contrast import changes_of
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import read_model_config
-from jaxeap.pipeline.artifacts import read_tensors, write_json
+from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.pair import ROLES, sources_of
 from jaxeap.pipeline.score_means import mean_scores
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
 from jaxeap.pipeline.stages.circuits import ShownCircuits, shown_circuits_of
+from jaxeap.pipeline.stages.contrast import edges_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.report.exports import EapIgShape, eap_ig_graph, write_edges_csv, write_graphml
 
 EDGES, GRAPHML = "edges.csv", "circuits.graphml"
-STATISTICS = "edges.safetensors"
-"""Of the contrast stage: per-edge means with intervals and p-values, where it makes them."""
 MEANS = ("base", "tuned", "difference", "base_signed", "tuned_signed")
 
 
@@ -65,8 +64,7 @@ def edge_columns(contrasted: Path, scored: Path, selected: Path) -> dict[str, np
     Args:
         contrasted, scored, selected: folders of the finished stages contrast, attribute and select.
     """
-    if (contrasted / STATISTICS).is_file():
-        tensors, _ = read_tensors(contrasted / STATISTICS)
+    if (tensors := edges_of(contrasted)) is not None:
         return {name: tensors[name] for name in (*MEANS, "low", "high", "p_value", "q_value")}
     ids = selection_of(selected).question_ids
     base, tuned = (mean_scores(scored / cell.name, ids) for cell in OWN_TEXT)

@@ -155,7 +155,11 @@ def _pipeline_config(
     settings.attribution.level = chosen.level
     settings.attribution.batch_size = chosen.batch_size
     settings.bootstrap.update(config.bootstrap)
-    settings.circuits.sizes, settings.report.figures = (), False  # One contrast of hundreds: its changes alone count.
+    # Of the pipeline's contrast the lab reads the scores alone, and resamples seeds and questions itself.
+    settings.contrast.intervals, settings.contrast.permutations = "percentile", 0
+    settings.contrast.breakdowns, settings.contrast.edges = (), False
+    settings.correlates.max_questions = 0
+    settings.circuits.sizes, settings.report.figures = (), False
     settings.exports.edges = settings.exports.graphs = False
     return settings
 

@@ -1,0 +1,45 @@
+"""How hard questions are, as a number."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from jaxeap.tasks.questions import Question
+
+BY_NUMBER = "the number in the question's level"
+BY_OTHER_MODEL = "the share of the other model's wrong answers among all questions of the level"
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+def difficulties(questions: Sequence[Question], right_of_other: Mapping[str, bool]) -> tuple[npt.NDArray, str | None]:
+    """Levels as numbers: their own where every one holds a number ("Level 3"); else how often they are failed.
+
+    A level without a number has no order of its own. How often the *other* model of the pair fails at it gives one,
+    without looking at the answers whose correctness difficulty is to explain.
+
+    Args:
+      questions: all that were asked.
+      right_of_other: by question id, whether the other model answered rightly.
+
+    Returns:
+      [number of questions] float64, NaN for a question without a level; and which of the two it is, None where no
+      question has a level.
+    """
+    levels = {question.level for question in questions} - {""}
+    if not levels:
+        return np.full(len(questions), np.nan), None
+    numbers = {level: _NUMBER.search(level) for level in levels}
+    if all(numbers.values()):
+        values = {level: float(match.group()) for level, match in numbers.items() if match}
+        return np.array([values.get(question.level, np.nan) for question in questions]), BY_NUMBER
+    wrong: dict[str, list[bool]] = defaultdict(list)
+    for question in questions:
+        wrong[question.level].append(not right_of_other[question.id])
+    shares = {level: float(np.mean(wrong[level])) for level in levels}
+    return np.array([shares.get(question.level, np.nan) for question in questions]), BY_OTHER_MODEL
