@@ -3,6 +3,7 @@
     python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo
     python run.py --config=configs/qwen_grpo.py --workdir=DIR --config.base=FOLDER --config.tuned=FOLDER \\
         --config.questions=FILE.jsonl --config.selection.alpha=0.3
+    python run.py --compare WORKDIR WORKDIR ...      finished runs side by side
 
 Both models answer questions; those that both answer correctly are selected; every edge of either model is scored on
 its own answers; the two score distributions are contrasted. Every setting stands in jaxeap/pipeline/settings.py. What
@@ -27,6 +28,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from jaxeap.pipeline import run_pipeline
+from jaxeap.pipeline.compare import compare_runs
 from jaxeap.pipeline.settings import require_known_keys
 from jaxeap.pipeline.summary import print_summary
 
@@ -37,20 +39,24 @@ FILE_WIDTH = 120
 """Columns of the tables where the output goes to a file and not to a terminal."""
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the experiment.", lock_config=True)
+_COMPARE = flags.DEFINE_bool("compare", False, "Set the finished work directories that are named side by side.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; is made where it is missing.")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the pipeline and prints what it found; returns the exit status, 1 for what the user can put right."""
     try:
-        if len(leftover := parse_flags(arguments)) > 1:
+        if len(leftover := parse_flags(arguments)) > 1 and not _COMPARE.value:
             raise ValueError(f"unexpected argument {leftover[1]!r}; flags are written --name=value")
         config, workdir = _CONFIG.value, _WORKDIR.value
-        if config is None or not workdir:
-            raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         console = rich.console.Console()
         if not console.is_terminal:
             console = rich.console.Console(width=FILE_WIDTH)
+        if _COMPARE.value:
+            compare_runs(leftover[1:], workdir, console)
+            return 0
+        if config is None or not workdir:
+            raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         outcomes = run_pipeline(config, workdir, console)
         print_summary(workdir, outcomes, console)
     except KeyboardInterrupt:
@@ -69,6 +75,7 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
       ValueError: a setting is overridden that does not exist; that is found before the config file is run.
     """
     app.define_help_flags()
+    flags.FLAGS.set_gnu_getopt(True)  # Flags may follow the folders of --compare.
     names = [argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")]
     settings = [name.removeprefix("config.") for name in names if name.startswith("config.")]
     require_known_keys(settings, "--config")
