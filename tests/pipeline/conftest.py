@@ -44,6 +44,11 @@ def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(pair_folder: Path) -> ml_collections.ConfigDict:
+    """See `pair_config`."""
+    return pair_config(pair_folder)
+
+
+def pair_config(pair_folder: Path) -> ml_collections.ConfigDict:
     """Random models answer nothing rightly, so the questions that both get wrong are compared."""
     config = default_config()
     config.base, config.tuned = str(pair_folder / "base"), str(pair_folder / "tuned")
@@ -68,5 +73,6 @@ def console() -> rich.console.Console:
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than everything else at this size, and has tests of its own."""
     monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
+    monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figure", lambda *arguments: ())
     monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
     monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)
