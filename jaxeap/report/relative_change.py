@@ -13,8 +13,11 @@ from jaxeap.report.style import NEUTRAL, NON_EDGE
 
 QUANTILE = 0.98
 """Of |log ratio|: beyond it colours saturate, so that a few weak edges that multiplied do not pale all others."""
-FACTORS = (1.01, 1.02, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""A tick stands at each power of one of these; about three fit on either side of zero."""
+PERCENTAGES = (
+    *(0.01, 0.1, 1, 2, 5, 10, 20, 50, 100, 300, 1000, 3000, 10_000, 100_000),
+    *(-0.01, -0.1, -1, -2, -5, -10, -20, -33, -50, -75, -90, -97, -99, -99.9),
+)
+"""At which the scale may have a tick."""
 
 
 def relative_change_map(
@@ -45,10 +48,9 @@ def relative_change_map(
     colours = colormaps["RdBu_r"].with_extremes(bad=NON_EDGE)
     image = axes.imshow(np.ma.array(ratio, mask=~known), cmap=colours, norm=norm, aspect="auto")
     name_nodes(axes, sources, destinations)
-    factors = _scale(bound or 1.0)
-    ticks = [*(-np.log2(factors[::-1])), 0.0, *np.log2(factors)]
-    bar = figure.colorbar(image, ax=axes, ticks=ticks, pad=0.015, fraction=0.05, aspect=18, extend="both")
-    bar.ax.set_yticklabels([_percent(tick) for tick in ticks])
+    ticks = _ticks(bound or 1.0)
+    bar = figure.colorbar(image, ax=axes, ticks=list(ticks), pad=0.015, fraction=0.05, aspect=18, extend="both")
+    bar.ax.set_yticklabels(list(ticks.values()))
     bar.ax.tick_params(labelsize=8, color=NEUTRAL)
     bar.outline.set_visible(False)
     stronger = int((tuned[mask] > base[mask]).sum())
@@ -59,13 +61,11 @@ def relative_change_map(
     return figure
 
 
-def _scale(bound: float) -> npt.NDArray[np.float64]:
-    """Powers of a round factor up to 2 ** bound."""
-    step = next((factor for factor in FACTORS if 3.5 * np.log2(factor) >= bound), FACTORS[-1])
-    number = max(1, int(bound / np.log2(step) + 1e-9))
-    return step ** np.arange(1.0, number + 1) if bound >= np.log2(step) else np.array([2**bound])
-
-
-def _percent(log_ratio: float) -> str:
-    change = 100 * (2**log_ratio - 1)
-    return "0" if log_ratio == 0 else f"{change:+.3g}%".replace("-", "−")
+def _ticks(bound: float) -> dict[float, str]:
+    """Place and label of zero and of a few round percentages on either side, the farthest that fit first."""
+    ticks = {0.0: "0"}
+    places = {float(np.log2(1 + percentage / 100)): percentage for percentage in PERCENTAGES}
+    for place in sorted(places, key=abs, reverse=True):
+        if abs(place) <= bound and min(abs(place - other) for other in ticks) >= bound / 4:
+            ticks[place] = f"{places[place]:+,g}%".replace("-", "−")
+    return dict(sorted(ticks.items()))

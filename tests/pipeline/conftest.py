@@ -11,7 +11,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
-from jaxeap.pipeline import default_config
+from jaxeap.pipeline import default_config, run_pipeline
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 
 
@@ -61,6 +61,25 @@ def pair_config(pair_folder: Path) -> ml_collections.ConfigDict:
     config.attribution.batch_size = 3
     config.bootstrap.resamples = 50
     return config
+
+
+def cheap(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The config with little besides scores, contrast and circuits, and these small."""
+    config.audit.edges, config.correlates.max_questions, config.controls.cross_text = 0, 0, False
+    config.contrast.breakdowns, config.contrast.permutations, config.report.figures = (), 0, False
+    config.weights.rank = 0
+    config.circuits.sizes = (0.1, 6, 0.5)
+    config.circuits.examples = 5
+    config.circuits.splits = 4
+    return config
+
+
+@pytest.fixture(scope="session")
+def finished_run(pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work directory of a finished run; to be read and not to be written to."""
+    workdir = tmp_path_factory.mktemp("finished")
+    run_pipeline(cheap(pair_config(pair_folder)), workdir, rich.console.Console(file=io.StringIO()))
+    return workdir
 
 
 @pytest.fixture

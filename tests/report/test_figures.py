@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import matplotlib as mpl
 import numpy as np
+import pytest
 from matplotlib import image
 
 from jaxeap.report.figures import write_figures
@@ -40,6 +41,7 @@ def test_every_figure_in_three_formats_with_something_on_it(finished, tmp_path):
     assert dict(mpl.rcParams) == settings
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(finished, tmp_path):
     first, second = (write_figures(tmp_path / name, *arguments(finished)) for name in ("a", "b"))
     for a, b in zip(first, second, strict=True):

@@ -23,7 +23,7 @@ def test_colours_are_log_ratios_and_what_has_none_is_grey():
     np.testing.assert_array_equal(values.mask, ~MASK | (base == 0))
     np.testing.assert_allclose(values.compressed(), [1, -1, 0, 2, -2])
     assert axes.get_title(loc="left") == "3 of 6 edges are stronger in tuned"
-    assert [text.get_text() for text in bar.get_yticklabels()] == ["−50%", "0", "+100%"]
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["−75%", "−50%", "0", "+100%", "+300%"]
     assert image.norm.vmin == -image.norm.vmax == pytest.approx(-np.quantile([1, 1, 0, 2, 2], 0.98))
 
 

@@ -9,16 +9,20 @@ from jaxeap.metrics.contrast import MetricContrast
 from jaxeap.report.compare.runs import Axis, RunComparison
 from jaxeap.report.style import NEUTRAL, TUNED, bare
 
-COLUMNS = 3
+COLUMNS = 4
+LETTERS = 16
+"""That stand side by side below a panel; longer names stand upright."""
 
 
 def comparison_plot(comparison: RunComparison) -> Figure:
     """One panel a metric: tuned − base in each run; a gap is a run in which the metric has no value."""
     names = comparison.metric_names()
     rows = -(-len(names) // COLUMNS)
-    longest = max(len(run.name) for run in comparison.runs)
-    labels = 0.0 if comparison.axis else min(0.075 * longest, 1.5)
+    lengths = [len(run.name) for run in comparison.runs]
+    upright = sum(lengths) > LETTERS
+    labels = min(0.075 * max(lengths), 1.5) if upright and comparison.axis is None else 0.0
     figure = Figure(figsize=(9.0, 2.0 * rows + 0.7 + labels), layout="constrained")
+    names_of_runs = [run.name for run in comparison.runs]
     panels = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True)
     for axes, (name, title) in zip(panels.flat, names.items(), strict=False):
         _draw(axes, comparison.found(name), comparison.axis)
@@ -32,7 +36,7 @@ def comparison_plot(comparison: RunComparison) -> Figure:
         lowest = panels[used[-1], column]
         lowest.tick_params(labelbottom=True)
         if comparison.axis is None:
-            lowest.set_xticks(range(len(comparison.runs)), [run.name for run in comparison.runs], rotation=90)
+            lowest.set_xticks(range(len(comparison.runs)), names_of_runs, rotation=90 * upright)
         else:
             lowest.set_xlabel(comparison.axis.title, fontsize=9)
     intervals = " and ".join(sorted({f"{100 * run.contrast.confidence:g}%" for run in comparison.runs}))

@@ -1,13 +1,11 @@
 """The circuits stage against its definitions: from the scores on disk, and by running circuits directly."""
 
-import io
 import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rich.console
 import scipy.stats
 
 import jaxeap
@@ -16,20 +14,9 @@ from jaxeap.pipeline.artifacts import read_tensors
 from jaxeap.pipeline.scores import read_scores
 from jaxeap.pipeline.stages.circuits import asked_sizes, circuits_of, shown_circuits_of, shown_size
 from jaxeap.pipeline.stages.select import selection_of
-from tests.pipeline.conftest import pair_config
+from tests.pipeline.conftest import cheap
 
 ROLES = ("base", "tuned")
-
-
-def cheap(config):
-    """Leaves out what other tests are about."""
-    config.audit.edges, config.correlates.max_questions, config.controls.cross_text = 0, 0, False
-    config.contrast.breakdowns, config.contrast.permutations, config.report.figures = (), 0, False
-    config.weights.rank = 0
-    config.circuits.sizes = (0.1, 6, 0.5)
-    config.circuits.examples = 5
-    config.circuits.splits = 4
-    return config
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +25,8 @@ def cheap_runs(config, no_figures):
 
 
 @pytest.fixture(scope="module")
-def finished(pair_folder, tmp_path_factory):
-    """The work directory of one run that several tests look at."""
-    workdir = tmp_path_factory.mktemp("finished")
-    run_pipeline(cheap(pair_config(pair_folder)), workdir, rich.console.Console(file=io.StringIO()))
-    return workdir
+def finished(finished_run):
+    return finished_run
 
 
 @pytest.fixture(scope="module")
