@@ -32,7 +32,7 @@ def print_summary(
     workdir = Path(workdir)
     console.print()
     console.print(contrast_table(contrast_of(workdir / "contrast")))
-    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items()]
+    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items() if (workdir / name).exists()]
     times = [f"{outcome.stage} {_spent(outcome)}" for outcome in outcomes]
     lines += ["", f"{sum(outcome.seconds for outcome in outcomes):.1f} s: {', '.join(times)}"]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

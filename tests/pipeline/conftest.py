@@ -60,6 +60,7 @@ def pair_config(pair_folder: Path) -> ml_collections.ConfigDict:
     config.selection.alpha = 1.0
     config.attribution.batch_size = 3
     config.bootstrap.resamples = 50
+    config.circuits.sizes, config.circuits.examples, config.circuits.splits = (0.2, 0.5), 4, 2
     return config
 
 
