@@ -153,8 +153,8 @@ def _places(sources: Sequence[str], destinations: Sequence[str]) -> tuple[dict[s
 def _edge(start: Place, end: Place, width: float, look: Look) -> PathPatch:
     """A curve that leaves upwards and arrives from below; long ones bulge to the side, around the nodes between."""
     rise = end.y - start.y
-    same_side = start.x * end.x > 0.05
-    bulge = 0.16 * max(rise - 1.2, 0.0) * np.sign(start.x) if same_side else 0.0
+    same_side = start.x * end.x > 0.05 or start.x == end.x
+    bulge = 0.16 * max(rise - 1.2, 0.0) * (np.sign(start.x) or 1.0) if same_side else 0.0
     bulge = float(np.clip(bulge, -0.9, 0.9)) * (1.0 if abs(start.x) < 0.6 else 0.4)  # outer ones have room to the edge
     points = [
         (start.x, start.y),
