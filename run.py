@@ -5,6 +5,7 @@
         --config.questions=FILE.jsonl --config.selection.alpha=0.3
     python run.py --config=configs/paper/deepseek_math.py --dry_run      what it would take; reads no weight
     python run.py --config=configs/grid/tiny.py --workdir=DIR            many cells, one table
+    python run.py --compare WORKDIR WORKDIR ...      finished runs side by side
 
 Both models answer questions; those that both answer correctly are selected; every edge of either model is scored on
 its own answers; the two score distributions are contrasted. Every setting stands in jaxeap/pipeline/settings.py, and
@@ -30,6 +31,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from jaxeap.pipeline import run_pipeline
+from jaxeap.pipeline.compare import compare_runs
 from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
@@ -43,6 +45,7 @@ FILE_WIDTH = 120
 """Columns of the tables where the output goes to a file and not to a terminal."""
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the experiment.", lock_config=True)
+_COMPARE = flags.DEFINE_bool("compare", False, "Set the finished work directories that are named side by side.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; is made where it is missing.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what the run would take of memory, disk and time, and end.")
 
@@ -50,16 +53,19 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what the run would take of
 def main(arguments: Sequence[str]) -> int:
     """Runs the pipeline and prints what it found; returns the exit status, 1 for what the user can put right."""
     try:
-        if len(leftover := parse_flags(arguments)) > 1:
+        if len(leftover := parse_flags(arguments)) > 1 and not _COMPARE.value:
             raise ValueError(f"unexpected argument {leftover[1]!r}; flags are written --name=value")
         config, workdir = _CONFIG.value, _WORKDIR.value
+        console = rich.console.Console()
+        if not console.is_terminal:
+            console = rich.console.Console(width=FILE_WIDTH)
+        if _COMPARE.value:
+            compare_runs(leftover[1:], workdir, console)
+            return 0
         if config is None or not (workdir or _DRY_RUN.value):
             raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         for key in unset_keys(arguments):
             config.update_from_flattened_dict({key: None})
-        console = rich.console.Console()
-        if not console.is_terminal:
-            console = rich.console.Console(width=FILE_WIDTH)
         run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
@@ -100,6 +106,7 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
       ValueError: a setting is overridden that does not exist; that is found before the config file is run.
     """
     app.define_help_flags()
+    flags.FLAGS.set_gnu_getopt(True)  # Flags may follow the folders of --compare.
     settings = [key for key, _ in _settings_in(arguments) if key.partition(".")[0] != "grid"]
     require_known_keys(settings, "--config")
     unset = {f"--config.{key}={UNSET}" for key in unset_keys(arguments)}

@@ -32,6 +32,7 @@ def get_config():
     config.sampling.max_new_tokens = 4
     config.selection.correctness = "both_wrong"
     config.bootstrap.resamples = 20
+    config.report.figures = False
     return config
 """
 
@@ -202,3 +203,15 @@ def test_interruption_says_how_to_go_on(run, capsys, monkeypatch):
     monkeypatch.setattr(run, "parse_flags", interrupted)
     assert run.main(["run.py"]) == 130
     assert "goes on" in capsys.readouterr().err
+
+
+def test_compare_takes_folders_before_and_after_flags(run, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "compare_runs", lambda folders, target, console: calls.append((folders, target)))
+    try:
+        assert run.main(["run.py", "--compare", "one", "two", f"--workdir={tmp_path}"]) == 0
+        assert run.main(["run.py", "one", "--compare", "two"]) == 0
+        assert calls[0] == (["one", "two"], str(tmp_path)) and calls[1][0] == ["one", "two"]
+    finally:
+        run.flags.FLAGS.unparse_flags()
+        run.flags.FLAGS["compare"].unparse()

@@ -37,7 +37,12 @@ from jaxeap.pipeline.workdir import open_workdir, supersede
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
 HASHES = ".file_hashes.json"
-PUBLISHED = {"metrics.json": "contrast/metrics.json", "table.md": "report/table.md", "weights.md": "report/weights.md"}
+PUBLISHED = {
+    "metrics.json": "contrast/metrics.json",
+    "table.md": "report/table.md",
+    "table.tex": "report/table.tex",
+    "weights.md": "report/weights.md",
+}
 """Results that are copied to where people look first."""
 
 Status = Literal["made", "continued", "repaired", "reused"]

@@ -50,6 +50,8 @@ SCORING = (
 )
 """Settings on which an edge's score depends."""
 BREAKDOWNS = (*BY_ENTRIES, "difficulty")
+RANKED_BY = ("absolute_mean", "mean_absolute")
+"""Strengths without a sign, which two circuits can be compared by."""
 GENERATED_QUESTIONS = tuple(f"{task}:{split}" for task in LAB_TASKS for split in SPLITS)
 HUB_QUESTIONS = tuple(f"{HUB}{name}" for name in QUESTION_SETS)
 GENERATED, IMPORTED = "generated", "imported"
@@ -220,6 +222,29 @@ def default_config() -> ml_collections.ConfigDict:
     config.controls.resamples = 2_000  # Of the questions, for the controls' intervals: tens of them are made.
     config.controls.seed = 0  # Of the halves and of the questions for the divergence.
 
+    # The two models' circuits: strongest edges, by what makes them strong ("absolute_mean": |mean score|, or
+    # "mean_absolute"). sizes: numbers of edges (whole) and shares of all (fractions) to compare at; () switches the
+    # stage off. faithfulness: to which the two are matched as well.
+    config.circuits = ml_collections.ConfigDict()
+    config.circuits.sizes = (0.02, 0.05, 0.1, 0.2, 0.5)
+    config.circuits.faithfulness = (0.5, 0.8, 0.9)
+    config.circuits.ranked_by = "absolute_mean"
+    config.circuits.examples = 32  # On how many questions faithfulness is measured.
+    config.circuits.splits = 10  # Of the questions into halves, whose circuits show what noise alone does; 0: none.
+    # Of the sizes the largest with at most so many edges is listed, drawn and exported.
+    config.circuits.max_edges = 500
+
+    # Files for other tools in exports/: every edge as CSV; the circuits with the strongest edges as EAP-IG's JSON and
+    # as GraphML.
+    config.exports = ml_collections.ConfigDict()
+    config.exports.edges = True
+    config.exports.graphs = True
+    config.exports.max_edges = 20_000  # Of the graphs; CSV has every edge.
+
+    # Figures in PNG, SVG and PDF.
+    config.report = ml_collections.ConfigDict()
+    config.report.figures = True
+
     # The comparison of the weights themselves.
     config.weights = ml_collections.ConfigDict()
     config.weights.rank = 64  # Singular values of each matrix's difference; 0 leaves them out, in half the time.
@@ -340,6 +365,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.method": tuple(METHODS),
         "attribution.level": get_args(Level),
         "attribution.ablation": ABLATIONS,
+        "circuits.ranked_by": RANKED_BY,
         "attribution.mean_over": get_args(MeanOver),
         "contrast.intervals": INTERVALS,
     }
@@ -357,6 +383,9 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "plan.prompt_tokens",
         "plan.answer_tokens",
         "controls.resamples",
+        "circuits.examples",
+        "circuits.max_edges",
+        "exports.max_edges",
         "correlates.resamples",
     )
     for key in positive:
@@ -368,6 +397,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "audit.seed",
         "bootstrap.seed",
         "weights.rank",
+        "circuits.splits",
         "contrast.permutations",
         "correlates.max_questions",
         "correlates.seed",
@@ -397,6 +427,12 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         yield f"config.math_grading.seconds is {settings['math_grading.seconds']}; it must be above 0"
     if not 0 < settings["bootstrap.confidence"] < 1:
         yield f"config.bootstrap.confidence is {settings['bootstrap.confidence']}; it must lie between 0 and 1"
+    for size in settings["circuits.sizes"]:
+        if isinstance(size, bool) or not (size >= 1 if isinstance(size, int) else 0 < size <= 1):
+            yield f"config.circuits.sizes holds {size!r}; give whole numbers from 1, or shares of all edges up to 1.0"
+    for target in settings["circuits.faithfulness"]:
+        if not 0 < target <= 1:
+            yield f"config.circuits.faithfulness holds {target!r}; give numbers above 0 and at most 1"
     try:
         resolve_template(settings["template"], settings["chat_template"])
     except ValueError as error:

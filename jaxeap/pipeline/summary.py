@@ -21,7 +21,10 @@ RESULTS = {
     "table.md": "the table as Markdown, with every control under it",
     "controls/controls.json": "the controls and verdicts",
     "audit/audit.json": "scores against exact effects",
+    "table.tex": "the table for LaTeX",
     "weights.md": "what changed in the weights",
+    "circuits/circuits.json": "the two circuits, and what differs between them",
+    "exports": "edges (CSV) and circuits (EAP-IG's JSON, GraphML) for other tools",
     "report/figures": "the figures",
     "attribute": "edge scores (safetensors) and losses",
     "respond": "questions and answers (JSON lines)",
@@ -48,7 +51,7 @@ def print_summary(
     for line in verdict_lines(controls):
         console.print(line, markup=False, highlight=False)
     console.print()
-    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items()]
+    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items() if (workdir / name).exists()]
     times = [f"{outcome.stage} {_spent(outcome)}" for outcome in outcomes]
     lines += ["", f"{sum(outcome.seconds for outcome in outcomes):.1f} s: {', '.join(times)}"]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

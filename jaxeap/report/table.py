@@ -1,4 +1,4 @@
-"""The contrast as a table, in the terminal and in Markdown."""
+"""The contrast as a table, in the terminal, in Markdown and for LaTeX."""
 
 import os
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from rich.text import Text
 from jaxeap.metrics.contrast import Contrast, MetricContrast
 from jaxeap.report import notation
 from jaxeap.report.files import write_text
+from jaxeap.report.latex import write_latex
 
 METHODS = {"bca": "BCa", "percentile": "percentile"}
 P = "p"
@@ -50,6 +51,12 @@ def markdown(contrast: Contrast, account: Account = (), controls: str = "") -> s
 def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = (), controls: str = "") -> Path:
     """Writes `markdown` to `path` (usually table.md)."""
     return write_text(path, markdown(contrast, account, controls))
+
+
+def write_tex(path: str | os.PathLike[str], contrast: Contrast) -> Path:
+    """Writes the first table for LaTeX (usually table.tex), its notes in the caption."""
+    title = f"What changed from base to tuned ({_questions(contrast.examples)})."
+    return write_latex(path, _contrast_cells(contrast), title, "tab:jaxeap-contrast", notes(contrast))
 
 
 def notes(contrast: Contrast) -> list[str]:

@@ -58,6 +58,7 @@ def small_config(pair_folder: Path) -> ml_collections.ConfigDict:
     # Few tests are about what these make, and every run would compile for them.
     config.audit.edges = config.controls.divergence_questions = 0
     config.controls.splits = 20
+    config.circuits.sizes, config.circuits.examples, config.circuits.splits = (0.2, 0.5), 4, 2
     return config
 
 
@@ -88,6 +89,7 @@ def run_uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than everything else at this size, and has tests of its own."""
     monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
+    monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figure", lambda *arguments: ())
     monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
     monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)
 
@@ -106,6 +108,25 @@ def finished(pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         run_undrawn(monkeypatch)
         run_pipeline(small_config_with_controls(pair_folder), folder, rich.console.Console(file=io.StringIO()))
     return folder
+
+
+def cheap(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The config with little besides scores, contrast and circuits, and these small."""
+    config.audit.edges, config.correlates.max_questions, config.controls.cross_text = 0, 0, False
+    config.contrast.breakdowns, config.contrast.permutations, config.report.figures = (), 0, False
+    config.weights.rank = 0
+    config.circuits.sizes = (0.1, 6, 0.5)
+    config.circuits.examples = 5
+    config.circuits.splits = 4
+    return config
+
+
+@pytest.fixture(scope="session")
+def finished_run(pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work directory of a finished run; to be read and not to be written to."""
+    workdir = tmp_path_factory.mktemp("finished")
+    run_pipeline(cheap(small_config(pair_folder)), workdir, rich.console.Console(file=io.StringIO()))
+    return workdir
 
 
 @pytest.fixture

@@ -75,11 +75,18 @@ def test_whole_run_leaves_every_result_and_the_right_numbers(full_config, consol
     workdir = tmp_path / "w"
     assert (workdir / "metrics.json").read_bytes() == (workdir / "contrast" / "metrics.json").read_bytes()
     assert "Activation intensity" in (workdir / "table.md").read_text()
+    assert (workdir / "table.tex").read_bytes() == (workdir / "report" / "table.tex").read_bytes()
+    drawn = ("circuits", "diversity", "edge_heat_maps", "layer_intensity", "relative_change", "score_distribution")
     assert {path.name for path in (workdir / "report" / "figures").iterdir()} == {
-        "edge_heat_maps.png",
-        "layer_intensity.png",
-        "score_distribution.png",
+        *(f"{name}.{form}" for name in drawn for form in ("png", "svg", "pdf")),
         "weights.png",
+    }
+    assert {path.name for path in (workdir / "exports").iterdir()} == {
+        "base.eap_ig.json",
+        "circuits.graphml",
+        "edges.csv",
+        "stage.json",
+        "tuned.eap_ig.json",
     }
 
     questions, selection = questions_of(workdir / "respond"), selection_of(workdir / "select")
@@ -142,6 +149,7 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
         "config.json",
         "metrics.json",
         "table.md",
+        "table.tex",
         "weights.md",
     } - {*KEPT}
     assert selection_of(tmp_path / "select").cut_length == 2

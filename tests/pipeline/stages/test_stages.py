@@ -14,9 +14,11 @@ def test_stages_are_those_of_the_design_and_need_earlier_ones_alone():
         "truncations",
         "divergence",
         "contrast",
+        "circuits",
         "weights",
         "controls",
         "correlates",
+        "exports",
         "report",
     ]
     for index, stage in enumerate(STAGES):
@@ -25,4 +27,4 @@ def test_stages_are_those_of_the_design_and_need_earlier_ones_alone():
 
 def test_every_result_is_read_by_a_later_stage_or_by_people():
     needed = {name for stage in STAGES for name in stage.needs}
-    assert {stage.name for stage in STAGES} - needed == {"report", "correlates"}
+    assert {stage.name for stage in STAGES} - needed == {"report", "correlates", "exports"}
