@@ -159,7 +159,7 @@ def test_a_folder_with_nothing_but_config_json_is_enough(tmp_path):
 def test_other_methods_are_planned_as_what_they_run(method):
     config = full_size()
     eap = plan_run(config)
-    config.attribution.method = method
+    config.attribution.method, config.attribution.ablation = method, "mean"
     plan = plan_run(config)
     if method == "exact":
         assert plan.scoring == eap.scoring
