@@ -1,0 +1,76 @@
+"""How results are said on the page: numbers beside those of `notation`, and words for names in result files."""
+
+from typing import Any
+
+from jaxeap.report import notation
+
+Bounds = tuple[float, float]
+
+GLYPHS = {"supported": "✓", "not supported": "✕", "undecided": "?"}
+ROLES = {"base": "base", "tuned": "tuned"}
+
+
+def bounds(interval: Any) -> Bounds | None:
+    """(low, high) of an interval as result files write it: a list of two, or an object with low and high."""
+    if interval is None:
+        return None
+    low, high = (interval["low"], interval["high"]) if isinstance(interval, dict) else interval
+    return None if low is None or high is None else (float(low), float(high))
+
+
+def interval(value: Any) -> str:
+    """Both ends, as `notation.interval`."""
+    return notation.interval(bounds(value))
+
+
+def p_value(value: float | None) -> str:
+    """Two significant digits; what is tiny is said to be small."""
+    if value is None:
+        return notation.UNDEFINED
+    return "< 0.0001" if value < 0.0001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def share(value: float | None) -> str:
+    """A percentage; neither 0% nor 100% is written where it is not exactly that."""
+    if value is None:
+        return notation.UNDEFINED
+    if value in (0, 1):
+        return f"{value:.0%}"
+    return "< 0.1%" if value < 0.001 else "> 99.9%" if value > 0.999 else f"{value:.1%}"
+
+
+def seconds(value: float) -> str:
+    """A duration as one would say it."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def words(name: str) -> str:
+    """A name of a result file for people: "inter_sample_diversity" as "inter-sample diversity" would be too clever."""
+    return name.replace("_", " ")
+
+
+def count(number: int, noun: str) -> str:
+    """"1 question", "1,200 questions"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def glyph(verdict: str) -> str:
+    """A sign for a verdict, so that colour is not all that tells them apart."""
+    return GLYPHS.get(verdict, "–")
+
+
+def audit_sentences(audit: Any) -> list[str]:
+    """What exact patching says about the scores, a line a model."""
+    models = (audit or {}).get("models") or {}
+    return [
+        f"{role}: over {model['edges']} edges patched exactly, scores and effects have Pearson "
+        f"{_two(model['pearson'])} and Spearman {_two(model['spearman'])}."
+        for role, model in models.items()
+    ]
+
+
+def _two(value: float | None) -> str:
+    return notation.UNDEFINED if value is None else f"{value:.2f}"
