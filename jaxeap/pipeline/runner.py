@@ -35,8 +35,13 @@ from jaxeap.pipeline.workdir import open_workdir, supersede
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
 HASHES = ".file_hashes.json"
-PUBLISHED = {"metrics.json": "contrast/metrics.json", "table.md": "report/table.md", "weights.md": "report/weights.md"}
-"""Results that are copied to where people look first."""
+PUBLISHED = {
+    "metrics.json": "contrast/metrics.json",
+    "table.md": "report/table.md",
+    "weights.md": "report/weights.md",
+    "report.html": "report/report.html",
+}
+"""Results that are copied to where people look first, where they were made."""
 
 Status = Literal["made", "continued", "repaired", "reused"]
 
@@ -189,6 +194,8 @@ def _write_config(path: Path, config: ml_collections.ConfigDict) -> None:
 
 def _publish(workdir: Path) -> None:
     for name, source in PUBLISHED.items():
+        if not (workdir / source).is_file():
+            continue
         content = (workdir / source).read_bytes()
         if not (workdir / name).is_file() or (workdir / name).read_bytes() != content:
             temporary = workdir / f".{name}.tmp"

@@ -125,6 +125,10 @@ def default_config() -> ml_collections.ConfigDict:
     config.weights = ml_collections.ConfigDict()
     config.weights.rank = 64  # Singular values of each matrix's difference; 0 leaves them out, in half the time.
 
+    # report.html: everything on one page that opens offline, 5 to 15 MB.
+    config.report = ml_collections.ConfigDict()
+    config.report.page = True
+
     # Folder where compiled programs are kept from run to run; see `use_compilation_cache` for "auto", "" keeps none.
     config.compilation_cache = "auto"
     return config

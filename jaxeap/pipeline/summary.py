@@ -13,6 +13,7 @@ from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.report.table import contrast_table
 
 RESULTS = {
+    "report.html": "everything on one page, for the browser",
     "metrics.json": "every number of the table, and more",
     "table.md": "the table as Markdown",
     "weights.md": "what changed in the weights",
@@ -29,7 +30,7 @@ def print_summary(
     workdir = Path(workdir)
     console.print()
     console.print(contrast_table(contrast_of(workdir / "contrast")))
-    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items()]
+    lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items() if (workdir / name).exists()]
     times = [f"{outcome.stage} {_spent(outcome)}" for outcome in outcomes]
     lines += ["", f"{sum(outcome.seconds for outcome in outcomes):.1f} s: {', '.join(times)}"]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

@@ -36,7 +36,9 @@ def distribution_data(edges: ScoredEdges, questions: Questions) -> dict[str, Any
         "models": {
             role: {
                 "share": [float(count / number) for count in counts[first : last + 1]],
-                "at_least": [float(count / number) for count in counts[first:][::-1].cumsum()[::-1][: last + 1 - first]],
+                "at_least": [
+                    float(count / number) for count in counts[first:][::-1].cumsum()[::-1][: last + 1 - first]
+                ],
                 "zeros": zeros,
                 "scores": number,
             }

@@ -136,7 +136,9 @@ def weights(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     by_layer: dict[int | None, Rows] = {}
     for tensor in tensors[:MOST_TENSORS]:
         by_layer.setdefault(tensor["layer"], []).append(tensor)
-    layers = [{"layer": layer, **_taken_together(by_layer[layer])} for layer in sorted(k for k in by_layer if k is not None)]
+    layers = [
+        {"layer": layer, **_taken_together(by_layer[layer])} for layer in sorted(k for k in by_layer if k is not None)
+    ]
     return {
         "total": _taken_together(tensors) | {"dtype": tensors[0]["dtype"], "tensors": len(tensors)},
         "layers": layers,

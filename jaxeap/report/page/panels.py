@@ -93,8 +93,8 @@ def _circuit_contrast(content: Content) -> Panel:
     view = lines.circuits_view(content.circuits)
     return Panel(
         "overlap", "How much the circuits share", "Overlap",
-        "At each size both circuits hold the same number of edges; overlap of 1 means the same edges, and the dotted "
-        "line is what two random circuits of that size would share.",
+        "At each size both circuits hold the same number of edges; overlap of 1 means the same edges; dotted "
+        "lines show what random circuits of that size, and two halves of one model's questions, share.",
         "Edges near the cut change sides by noise alone, so even two halves of one model's questions share less than "
         "everything.",
         view, {"overlap": lines.circuits_data(content.circuits)} if view is not None else {},

@@ -17,7 +17,9 @@ MOST_CHARACTERS = 160
 def edges_to_follow(edges: ScoredEdges, kept: Places, most: int = MOST_EDGES) -> Places:
     """Places in `kept`: half of them the strongest edges in either model, half those that changed most."""
     base, tuned = (np.nan_to_num(edges.values[role].ravel()[kept]) for role in ("base", "tuned"))
-    by_strength, by_change = (np.argsort(-values, kind="stable") for values in (np.fmax(base, tuned), abs(tuned - base)))
+    by_strength, by_change = (
+        np.argsort(-values, kind="stable") for values in (np.fmax(base, tuned), abs(tuned - base))
+    )
     alternating = np.stack([by_strength, by_change], axis=1).ravel()
     return np.array([*dict.fromkeys(alternating.tolist())][:most], np.intp)
 

@@ -46,12 +46,16 @@ def render_template(template: str, shown: Sequence[Panel], scripts: Sequence[str
     if any(panel.name == "circuits" and panel.data for panel in shown):
         libraries.append(_asset("vendor/cytoscape.min.js"))
     code = [*libraries, "\n".join(_asset(f"script/{name}.js") for name in scripts)]
-    return _environment().get_template(template).render(
-        panels=shown,
-        policy=content_security_policy(code),
-        scripts=[Markup(script) for script in code],
-        styles=Markup("\n".join(_asset(f"style/{name}.css") for name in STYLES)),
-        **values,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            panels=shown,
+            policy=content_security_policy(code),
+            scripts=[Markup(script) for script in code],
+            styles=Markup("\n".join(_asset(f"style/{name}.css") for name in STYLES)),
+            **values,
+        )
     )
 
 

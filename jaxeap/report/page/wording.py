@@ -53,7 +53,7 @@ def words(name: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """"1 question", "1,200 questions"."""
+    """ "1 question", "1,200 questions"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -155,6 +155,7 @@ def _pipeline_config(
     settings.attribution.level = chosen.level
     settings.attribution.batch_size = chosen.batch_size
     settings.bootstrap.update(config.bootstrap)
+    settings.report.page = False
     return settings
 
 

@@ -22,7 +22,7 @@ const drawable = (edges) => {
   const lowest = edges.strength(order[order.length - 1]);
   const highest = edges.strength(order[0]);
   const at = (step) => (step <= 0 ? lowest : step >= STEPS ? highest : lowest * (highest / lowest) ** (step / STEPS));
-  const first = edges.strength(order[Math.min(FIRST_DRAWN, order.length) - 1]);
+  const first = edges.strength(order[Math.min(FIRST_DRAWN, Math.ceil(order.length / 2)) - 1]);
   const start = highest > lowest ? Math.floor((STEPS * Math.log(first / lowest)) / Math.log(highest / lowest)) : 0;
   return { order, at, start };
 };
@@ -67,7 +67,7 @@ const bend = (source, destination, place) => {
 
 const graphStyle = () => [
   { selector: "node", style: { "background-color": jaxeap.colour("soft"), "border-color": jaxeap.colour("quiet"),
-    "border-width": 1, shape: "round-rectangle", width: "label", height: 22, padding: "5px", label: "data(id)",
+    "border-width": 1, shape: "round-rectangle", width: (node) => 14 + 8.5 * node.id().length, height: 26, label: "data(id)",
     color: jaxeap.colour("text"), "font-size": 15, "text-valign": "center", "font-family": "system-ui, sans-serif" } },
   { selector: "node.idle", style: { opacity: 0.35 } },
   { selector: "edge", style: { width: "data(width)", "curve-style": "unbundled-bezier", "target-arrow-shape": "triangle",
@@ -174,6 +174,7 @@ jaxeap.startCircuits = (edges) => {
   slider.value = Math.max(0, found.start);
   slider.addEventListener("input", show);
   show();
+  details.chooseFirst();
 
   const fit = () => {
     graphs.base.resize().fit(undefined, 20);
@@ -190,6 +191,7 @@ jaxeap.startCircuits = (edges) => {
       moveTogether(graphs.base, graphs.tuned);
       fit();
       show();
+      details.selectChosen();
     } else {
       Object.values(graphs).forEach((graph) => graph.style(graphStyle()));
     }

@@ -12,6 +12,7 @@ jaxeap.edgeDetails = (edges, select) => {
     scores = { base: jaxeap.unpack(questions.base), tuned: jaxeap.unpack(questions.tuned) };
   }
   let chosen = null;
+  let listed = [];
 
   const plot = () => {
     const element = document.getElementById("plot-edge");
@@ -47,7 +48,7 @@ jaxeap.edgeDetails = (edges, select) => {
       : ` Values question by question are on this page for the ${followed.size} strongest and most changed edges only; the others' are in the folder attribute.`;
     document.getElementById("edge-values").textContent = `${lines.join("; ")}.${where}`;
     document.getElementById("edge-question").textContent = "";
-    plot();
+    jaxeap.redraw("plot-edge");
     select(i);
   };
 
@@ -63,16 +64,23 @@ jaxeap.edgeDetails = (edges, select) => {
     name.append(button);
     const cells = [jaxeap.number(edges.base[i]), jaxeap.number(edges.tuned[i]), jaxeap.signed(edges.difference(i)),
       `${CHANGE_WORDS[change]}${change !== "unclear" && !edges.apart(i) ? " (interval holds 0)" : ""}`];
-    line.append(name, ...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    line.append(name, ...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text, className: text === cells[3] ? "left" : "" })));
     return line;
   };
 
-  const list = (drawnEdges, changes) => {
-    const most = [...drawnEdges].sort((a, b) => Math.abs(edges.difference(b)) - Math.abs(edges.difference(a))).slice(0, LISTED);
-    document.querySelector("#edge-list tbody").replaceChildren(...most.map((i) => row(i, changes.get(i))));
+  // The edge at the head of the list, so that the reader sees what a choice shows.
+  const chooseFirst = () => {
+    const first = listed[0];
+    if (first !== undefined) choose(first);
   };
 
-  drawers.set("plot-edge", plot);
-  drawn.add("plot-edge");
-  return { choose, list };
+  const list = (drawnEdges, changes) => {
+    listed = [...drawnEdges].sort((a, b) => Math.abs(edges.difference(b)) - Math.abs(edges.difference(a))).slice(0, LISTED);
+    document.querySelector("#edge-list tbody").replaceChildren(...listed.map((i) => row(i, changes.get(i))));
+  };
+
+  jaxeap.whenSeen("plot-edge", plot);
+  const selectChosen = () => { if (chosen !== null) select(chosen); };
+
+  return { choose, chooseFirst, list, selectChosen };
 };

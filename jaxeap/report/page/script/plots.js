@@ -47,7 +47,7 @@ jaxeap.drawDepth = (quantity) => {
     const wide = spreads(rows.flatMap((row) => [row.base, row.tuned])) ? "log" : "linear";
     layout[`xaxis${suffix[0]}`] = jaxeap.axis({ domain: side, type: "category", anchor: `y${axes[1]}`, title: part === 0 ? "layer" : "" });
     layout[`yaxis${axes[0]}`] = jaxeap.axis({ domain: [0.48, 1], anchor: `x${suffix[0]}`, type: wide, title: part === 0 || !both ? "nats" : "", rangemode: "tozero", exponentformat: "power" });
-    layout[`yaxis${axes[1]}`] = jaxeap.axis({ domain: [0, 0.4], anchor: `x${suffix[0]}`, title: part === 0 || !both ? "tuned − base" : "", zeroline: true, exponentformat: "power" });
+    layout[`yaxis${axes[1]}`] = jaxeap.axis({ domain: [0, 0.4], anchor: `x${suffix[0]}`, title: part === 0 || !both ? "tuned − base" : "", zeroline: true, rangemode: "tozero", exponentformat: "power" });
   });
   jaxeap.draw("depth", traces, layout);
 };
@@ -55,11 +55,11 @@ jaxeap.drawDepth = (quantity) => {
 jaxeap.drawDistribution = (data) => {
   const middles = data.edges.slice(1).map((edge, i) => Math.sqrt(edge * data.edges[i]));
   const line = (role, x, y, shape) => ({ type: "scatter", mode: "lines", name: role, x, y, line: { shape, color: jaxeap.colour(role), dash: DASHES[role], width: 2 } });
-  const x = jaxeap.axis({ type: "log", title: "|score| (nats)", exponentformat: "power", nticks: 8 });
+  const x = jaxeap.axis({ type: "log", title: "|score| (nats)", exponentformat: "power", dtick: 1 });
   jaxeap.draw("bulk", ROLES.map((role) => line(role, middles, data.models[role].share, "hvh")), {
     height: 340, title: jaxeap.title("Bulk"), xaxis: x, yaxis: jaxeap.axis({ title: "share of scores", rangemode: "tozero" }), legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" } });
   jaxeap.draw("tail", ROLES.map((role) => line(role, data.edges.slice(0, -1), data.models[role].at_least, "linear")), {
-    height: 340, title: jaxeap.title("Tail"), xaxis: x, yaxis: jaxeap.axis({ type: "log", title: "share at least as large", exponentformat: "power" }), legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" } });
+    height: 340, title: jaxeap.title("Tail"), xaxis: x, yaxis: jaxeap.axis({ type: "log", title: "share at least as large", exponentformat: "power", dtick: 1 }), legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" } });
 };
 
 jaxeap.startBreakdowns = (data) => {
@@ -81,7 +81,7 @@ jaxeap.startBreakdowns = (data) => {
     jaxeap.draw("breakdown", [{ type: "scatter", mode: "markers", y: found.map((row) => row.member), x: found.map((row) => row.difference), text, hoverinfo: "text",
       error_x: { ...errors(found), color: jaxeap.colour("text") }, marker: hollow(found, sure) }], {
       height: Math.max(220, 26 * found.length + 120), title: jaxeap.title(`${jaxeap.plain(title)}: tuned − base`), showlegend: false,
-      xaxis: jaxeap.axis({ title: "difference", zeroline: true, zerolinewidth: 2 }), yaxis: jaxeap.axis({ type: "category", autorange: "reversed" }) });
+      xaxis: jaxeap.axis({ title: "difference", zeroline: true, zerolinewidth: 2, rangemode: "tozero" }), yaxis: jaxeap.axis({ type: "category", autorange: "reversed" }) });
   };
   grouping.addEventListener("change", () => { metrics(); draw(); });
   metric.addEventListener("change", draw);
@@ -119,13 +119,13 @@ jaxeap.drawEnough = (data) => {
   const colours = ["base", "tuned", "yes", "maybe", "text", "quiet"];
   jaxeap.draw("enough", Object.entries(data.curves).map(([title, curve], i) => ({ type: "scatter", mode: "lines+markers", name: jaxeap.plain(title), x: curve.examples, y: curve.width,
     visible: i < 4 ? true : "legendonly", line: { color: jaxeap.colour(colours[i % colours.length]), dash: dashes[i % dashes.length], width: 2 } })), {
-    height: 440, margin: { l: 60, r: 20, t: 120, b: 45 }, xaxis: jaxeap.axis({ type: "log", title: "questions", dtick: "D2", tickmode: "auto" }), yaxis: jaxeap.axis({ type: "log", title: "width, relative to all questions" }) });
+    height: 440, margin: { l: 60, r: 20, t: 70, b: 45 }, xaxis: jaxeap.axis({ type: "log", title: "questions" }), yaxis: jaxeap.axis({ type: "log", title: "width, relative to all questions" }) });
 };
 
 jaxeap.drawWeights = (layers) => {
   const x = layers.map((row) => row.layer);
   const bars = (name, key, colour, axis) => ({ type: "scatter", mode: "lines+markers", name, x, y: layers.map((row) => row[key]), yaxis: axis, line: { color: jaxeap.colour(colour) } });
   jaxeap.draw("weights", [bars("share of entries changed", "changed_share", "base", "y"), { ...bars("norm of the change / norm of base", "relative_norm", "tuned", "y2"), line: { color: jaxeap.colour("tuned"), dash: "dash" } }], {
-    height: 380, xaxis: jaxeap.axis({ title: "layer", dtick: layers.length <= 16 ? 1 : undefined }),
+    height: 380, xaxis: jaxeap.axis({ title: "layer", anchor: "y2", zeroline: false, dtick: layers.length <= 16 ? 1 : undefined }),
     yaxis: jaxeap.axis({ domain: [0.56, 1], range: [-0.03, 1.06], title: "share" }), yaxis2: jaxeap.axis({ domain: [0, 0.44], rangemode: "tozero", title: "relative norm" }) });
 };
