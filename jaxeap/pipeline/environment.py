@@ -20,7 +20,7 @@ GIT_SECONDS = 5
 def environment() -> dict[str, str]:
     """Name -> value, for people."""
     devices = jax.devices()
-    kinds = sorted({f"{device.platform} ({device.device_kind})" for device in devices})
+    kinds = sorted({device.device_kind for device in devices})
     return {
         "code": _code(),
         "source hash": source_hash(Path(jaxeap.__file__).parent),
@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
         "system": platform.platform(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": _memory(),
-        "devices": f"{len(devices)} x {', '.join(kinds)}",
+        "devices": f"{len(devices)} × {', '.join(kinds)}",
     }
 
 
@@ -58,7 +58,8 @@ def _code() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=GIT_SECONDS, check=True)  # fmt: skip
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=True)
     return done.stdout.strip()
 
 

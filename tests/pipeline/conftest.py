@@ -65,8 +65,9 @@ def console() -> rich.console.Console:
 
 
 @pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_figures(monkeypatch: pytest.MonkeyPatch, config: ml_collections.ConfigDict) -> None:
     """Drawing takes longer than everything else at this size, and has tests of its own."""
     monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
+    config.report.page = False
     monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
     monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)

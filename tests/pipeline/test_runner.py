@@ -67,6 +67,7 @@ def test_whole_run_leaves_every_result_and_the_right_numbers(config, console, tm
     workdir = tmp_path / "w"
     assert (workdir / "metrics.json").read_bytes() == (workdir / "contrast" / "metrics.json").read_bytes()
     assert "Activation intensity" in (workdir / "table.md").read_text()
+    assert (workdir / "report.html").read_bytes() == (workdir / "report" / "report.html").read_bytes()
     assert {path.name for path in (workdir / "report" / "figures").iterdir()} == {
         "edge_heat_maps.png",
         "layer_intensity.png",

@@ -1,19 +1,13 @@
 """What the tables of controls and correlates show, each row with its strip."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from jaxeap.report.page.strip import common_limit, strip
+from jaxeap.report.page.strip import common_limit, own_strip, strip
 from jaxeap.report.page.wording import bounds
 
 PARTS = ("raw", "model", "text", "interaction")
-PART_NAMES = {
-    "raw": "all of it",
-    "model": "the model's part",
-    "text": "the text's part",
-    "interaction": "interaction",
-}
 Rows = list[dict[str, Any]]
 
 
@@ -37,29 +31,24 @@ def view(controls: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def two_by_two(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The four cells and the parts of the difference on one scale."""
-    parts = [(entry[part]["value"], bounds(entry[part]["interval"])) for part in PARTS]
-    limit = common_limit(parts)
-    return dict(entry) | {
-        "parts": [
-            {"name": PART_NAMES[name], "value": value, "interval": interval, "strip": strip(value, interval, limit)}
-            for name, (value, interval) in zip(PARTS, parts, strict=True)
-        ]
-    }
+    parts = {part: (entry[part]["value"], bounds(entry[part]["interval"])) for part in PARTS}
+    limit = common_limit(parts.values())
+    return dict(entry) | {"strips": {part: strip(*found, limit) for part, found in parts.items()}}
 
 
 def with_strips(rows: Iterable[Mapping[str, Any]]) -> Rows:
     """Metric rows, each with a strip on a scale of its own, for their units differ."""
     found = []
     for row in rows:
-        value, interval = row["difference"], bounds(row["interval"])
-        found.append(dict(row) | {"strip": strip(value, interval, common_limit([(value, interval)]))})
+        found.append(dict(row) | {"strip": own_strip(row["difference"], row["interval"])})
     return found
 
 
-def null_splits(entries: Iterable[Mapping[str, Any]], titles: Mapping[str, str]) -> Rows:
+def null_splits(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Rows:
     """Each metric's observed difference against what chance alone makes; `beyond` where it lies outside."""
     found = []
-    for entry in entries:
+    order = list(dict.fromkeys(entry["metric"] for entry in entries))
+    for entry in sorted(entries, key=lambda entry: order.index(entry["metric"])):
         null = None if entry["low"] is None else (entry["low"], entry["high"])
         observed = entry["observed"]
         limit = common_limit([(observed, null)])
@@ -67,7 +56,11 @@ def null_splits(entries: Iterable[Mapping[str, Any]], titles: Mapping[str, str])
         found.append(
             dict(entry)
             | {"title": titles.get(entry["metric"], entry["metric"].replace("_", " ")), "null": null}
-            | {"strip": strip(observed, null, limit), "beyond": beyond}
+            | {
+                "strip": strip(observed, null, limit),
+                "beyond": beyond,
+                "first": not found or found[-1]["metric"] != entry["metric"],
+            }
         )
     return found
 

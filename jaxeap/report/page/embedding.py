@@ -9,7 +9,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-"""What HTML or JavaScript could take for the end of the data; inside JSON strings, where alone they occur, \\u is equal."""
+"""What HTML or JavaScript could take for the end of data. It occurs inside JSON strings alone, where \\u is equal."""
 
 
 def script_json(content: Any) -> Markup:

@@ -6,7 +6,7 @@ from typing import Any
 from jaxeap.report import notation
 from jaxeap.report.page import wording
 from jaxeap.report.page.content import Content
-from jaxeap.report.page.strip import common_limit, strip
+from jaxeap.report.page.strip import own_strip
 
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six")
 
@@ -18,16 +18,13 @@ def view(content: Content) -> dict[str, Any]:
     rows = metric_rows(contrast)
     by_metric = {row["metric"]: row for row in rows}
     outcomes = {verdict["metric"]: verdict["verdict"] for verdict in verdicts}
-    relative = [_relative(row) for row in rows]
-    limit = common_limit(relative)
     return {
         "cards": [_card(verdict, by_metric.get(verdict["metric"])) for verdict in verdicts],
         "sentence": count_sentence([verdict["verdict"] for verdict in verdicts]),
         "rows": [
-            row | {"strip": strip(value, interval, limit), "verdict": outcomes.get(row["metric"])}
-            for row, (value, interval) in zip(rows, relative, strict=True)
+            row | {"strip": own_strip(row["difference"], row["interval"]), "verdict": outcomes.get(row["metric"])}
+            for row in rows
         ],
-        "limit": limit,
         "confidence": f"{100 * contrast['confidence']:g}%",
         "tested": any(row.get("p_value") is not None for row in rows),
         "notes": content.choices,
@@ -42,7 +39,7 @@ def metric_rows(contrast: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def count_sentence(verdicts: Sequence[str]) -> str:
-    """ "Of four claims, one is supported, three are undecided." """
+    """Like: Of the paper's four claims, one is supported and three are undecided."""
     if not verdicts:
         return ""
     parts = []
@@ -51,7 +48,7 @@ def count_sentence(verdicts: Sequence[str]) -> str:
             parts.append(f"{_spelled(number)} {'is' if number == 1 else 'are'} {outcome}")
     said = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     claims = "one claim" if len(verdicts) == 1 else f"{_spelled(len(verdicts))} claims"
-    return f"Of {claims} about reinforcement learning, {said}."
+    return f"Of the paper's {claims}, {said}."
 
 
 def facts(content: Content) -> list[str]:
@@ -77,11 +74,11 @@ def _card(verdict: Mapping[str, Any], row: Mapping[str, Any] | None) -> dict[str
         "glyph": wording.glyph(verdict["verdict"]),
         "style": verdict["verdict"].replace(" ", "-"),
         "row": row,
-        "relative": notation.UNDEFINED if value is None else notation.percent(value),
+        "relative": notation.UNDEFINED if value is None else wording.percent(value),
         "relative_interval": notation.UNDEFINED
         if interval is None
-        else f"{notation.percent(interval[0])} to {notation.percent(interval[1])}",
-        "strip": strip(value, interval, common_limit([(value, interval)])),
+        else f"{wording.percent(interval[0])} to {wording.percent(interval[1])}",
+        "strip": own_strip(value, interval),
     }
 
 

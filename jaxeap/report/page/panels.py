@@ -50,7 +50,7 @@ def _headline(content: Content) -> Panel:
     return Panel(
         "headline", "What changed, and what is supported", "Verdicts",
         "A verdict speaks of these two checkpoints and questions like these; a claim counts as supported when its "
-        "interval leaves 0 out on the claimed side and no control contradicts it.",
+        "interval leaves 0 out on the claimed side and every required control agrees.",
         "An interval over questions says nothing of other training runs: one pair of checkpoints is no evidence for "
         "a training method.",
         headline.view(content),
@@ -106,7 +106,7 @@ def _depth(content: Content) -> Panel:
     rows = lines.layers(content)
     return Panel(
         "depth", "Where in depth", "Depth",
-        "Above both models, below their difference, by layer of the destination; shaded bands are intervals, and "
+        "Above both models, below their difference, by layer of the destination; bars are intervals, and "
         "filled points are differences whose interval leaves 0 out.",
         "Later layers have more edges, and the logits' are often far stronger than all others: compare a layer with "
         "itself in the other model, not with its neighbour.",

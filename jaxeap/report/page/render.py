@@ -16,7 +16,6 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from jaxeap.report import notation
 from jaxeap.report.files import write_text
 from jaxeap.report.page import wording
 from jaxeap.report.page.content import Content
@@ -87,9 +86,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": notation.number,
-        "signed": notation.signed,
-        "percent": notation.percent,
+        "number": wording.number,
+        "signed": wording.signed,
+        "percent": wording.percent,
         "interval": wording.interval,
         "p_value": wording.p_value,
         "share": wording.share,

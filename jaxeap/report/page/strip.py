@@ -40,6 +40,11 @@ def strip(value: float | None, interval: Any, limit: float) -> Strip:
     )
 
 
+def own_strip(value: float | None, interval: Any) -> Strip:
+    """A strip on a scale of its own."""
+    return strip(value, interval, common_limit([(value, bounds(interval))]))
+
+
 def common_limit(rows: Iterable[tuple[float | None, Bounds | None]]) -> float:
     """A limit within which all values and intervals lie, with some space beside them; 1 where there are none."""
     ends = [abs(end) for value, interval in rows for end in (value, *(interval or ())) if end is not None]

@@ -6,8 +6,8 @@ from jaxeap.report import notation
 
 Bounds = tuple[float, float]
 
+MINUS = "−"
 GLYPHS = {"supported": "✓", "not supported": "✕", "undecided": "?"}
-ROLES = {"base": "base", "tuned": "tuned"}
 
 
 def bounds(interval: Any) -> Bounds | None:
@@ -18,9 +18,24 @@ def bounds(interval: Any) -> Bounds | None:
     return None if low is None or high is None else (float(low), float(high))
 
 
+def number(value: float | None) -> str:
+    """As `notation.number`, with a true minus sign."""
+    return notation.number(value).replace("-", MINUS)
+
+
+def signed(value: float | None) -> str:
+    """As `notation.signed`, with a true minus sign."""
+    return notation.signed(value).replace("-", MINUS)
+
+
+def percent(value: float | None) -> str:
+    """As `notation.percent`, with a true minus sign."""
+    return notation.percent(value).replace("-", MINUS)
+
+
 def interval(value: Any) -> str:
-    """Both ends, as `notation.interval`."""
-    return notation.interval(bounds(value))
+    """As `notation.interval`, with true minus signs."""
+    return notation.interval(bounds(value)).replace("-", MINUS)
 
 
 def p_value(value: float | None) -> str:
@@ -45,11 +60,6 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def words(name: str) -> str:
-    """A name of a result file for people: "inter_sample_diversity" as "inter-sample diversity" would be too clever."""
-    return name.replace("_", " ")
 
 
 def count(number: int, noun: str) -> str:

@@ -75,6 +75,7 @@ const graphStyle = () => [
   { selector: "edge.many", style: { "curve-style": "haystack", "haystack-radius": 0.5, opacity: 0.6 } },
   ...CHANGES.map(([change]) => ({ selector: `edge.${change}`, style: {
     "line-color": jaxeap.colour(change), "target-arrow-color": jaxeap.colour(change) } })),
+  { selector: "edge.unclear", style: { opacity: 0.5 } },
   { selector: "edge.unsure", style: { "line-style": "dashed" } },
   { selector: ".hidden", style: { display: "none" } },
   { selector: "edge:selected", style: { "line-color": jaxeap.colour("text"), "target-arrow-color": jaxeap.colour("text"),

@@ -25,13 +25,14 @@ jaxeap.edgeDetails = (edges, select) => {
     const [x, y] = ["base", "tuned"].map((role) => scores[role].subarray(row, row + number));
     const text = questions.ids.map((id, i) => `<b>${jaxeap.plain(id)}</b> ${jaxeap.plain(questions.levels[i])}<br>` +
       `base ${jaxeap.signed(x[i])}, tuned ${jaxeap.signed(y[i])}`);
-    const ends = [Math.min(0, ...x, ...y), Math.max(0, ...x, ...y)];
+    const scale = jaxeap.scale([...x, ...y].filter(Number.isFinite).map(Math.abs));
+    const ends = [Math.min(0, ...x, ...y), Math.max(0, ...x, ...y)].map(scale.of);
     jaxeap.draw("edge", [
       { type: "scatter", mode: "lines", x: ends, y: ends, hoverinfo: "skip", line: { color: jaxeap.colour("quiet"), dash: "dot", width: 1 } },
-      { type: "scatter", mode: "markers", x: Array.from(x), y: Array.from(y), text, hoverinfo: "text",
+      { type: "scatter", mode: "markers", x: Array.from(x, scale.of), y: Array.from(y, scale.of), customdata: Array.from(y), text, hoverinfo: "text",
         marker: { size: 8, color: jaxeap.colour("tuned"), opacity: 0.65, line: { width: 1, color: jaxeap.colour("panel") } } },
     ], { showlegend: false, height: 340, margin: { l: 60, r: 10, t: 20, b: 45 },
-      title: undefined, xaxis: jaxeap.axis({ title: "score in base (nats), a point a question" }), yaxis: jaxeap.axis({ title: "score in tuned" }) });
+      xaxis: jaxeap.scaledAxis(scale, { title: "score in base (nats), a point a question" }), yaxis: jaxeap.scaledAxis(scale, { title: "score in tuned" }) });
     element.removeAllListeners("plotly_hover");
     element.on("plotly_hover", (event) => {
       const i = event.points[0].pointNumber;

@@ -26,7 +26,7 @@ jaxeap.drawDepth = (quantity) => {
   const parts = [quantity.rows.filter((row) => /^\d+$/.test(row.layer)), quantity.rows.filter((row) => !/^\d+$/.test(row.layer))];
   const both = parts[0].length > 0 && parts[1].length > 0;
   const traces = [];
-  const layout = { height: 460, title: jaxeap.title(jaxeap.plain(quantity.name)), margin: { l: 60, r: 10, t: 60, b: 45 } };
+  const layout = { height: 440, margin: { l: 60, r: 10, t: 40, b: 45 } };
   parts.forEach((rows, part) => {
     if (rows.length === 0) return;
     const suffix = part === 0 ? ["", ""] : ["3", "4"];
@@ -90,15 +90,15 @@ jaxeap.startBreakdowns = (data) => {
 };
 
 jaxeap.drawAudit = (role, model) => {
-  const x = model.points.map((point) => point[0]);
-  const y = model.points.map((point) => point[1]);
+  const scale = jaxeap.scale(model.points.flat().map(Math.abs));
+  const [x, y] = [0, 1].map((side) => model.points.map((point) => scale.of(point[side])));
   const ends = [Math.min(...x, ...y), Math.max(...x, ...y)];
   const text = model.points.map(([score, effect], i) => `<b>${jaxeap.plain(model.names ? model.names[i].join(" → ") : `edge ${i}`)}</b><br>score ${jaxeap.signed(score)}<br>exact effect ${jaxeap.signed(effect)}`);
   jaxeap.draw(`audit-${role}`, [
     { type: "scatter", mode: "lines", x: ends, y: ends, hoverinfo: "skip", line: { color: jaxeap.colour("quiet"), dash: "dot" } },
     { type: "scatter", mode: "markers", x, y, text, hoverinfo: "text", marker: { color: jaxeap.colour(role), symbol: SYMBOLS[role], size: 8, opacity: 0.75 } },
   ], { height: 380, showlegend: false, title: jaxeap.title(`${role}: Pearson ${jaxeap.number(model.pearson)}, Spearman ${jaxeap.number(model.spearman)}`),
-    xaxis: jaxeap.axis({ title: "score (nats)", zeroline: true }), yaxis: jaxeap.axis({ title: "exact effect on the loss (nats)", zeroline: true }) });
+    xaxis: jaxeap.scaledAxis(scale, { title: "score (nats)" }), yaxis: jaxeap.scaledAxis(scale, { title: "exact effect on the loss (nats)" }) });
 };
 
 jaxeap.drawOverlap = (data) => {
