@@ -157,7 +157,7 @@ def _audit(content: Content) -> Panel:
     return Panel(
         "audit", "Audit: are scores effects?", "Audit",
         "Each point is one edge: across what its score says, upwards what patching the edge exactly did to the loss; "
-        "points on the line are scores that are effects.",
+        "points on the line are scores that are effects, and axes grow like logarithms on either side of 0.",
         "A sample of edges and questions: a good agreement here is no promise for each edge.",
         {"models": data} if data else None, {"audit": data} if data else {},
         missing=content.notes.get("audit", "No audit was made: how far scores tell effects is not known."),

@@ -135,7 +135,7 @@ def test_an_edge_is_chosen_by_keyboard_and_shows_every_question(content: Content
     source, destination = button.inner_text().split(" → ")
     row, column = edges.sources.index(source), edges.destinations.index(destination)
     expected = np.concatenate([scores[:, row, column] for _, scores in questions.tuned()])
-    found = page.evaluate("document.getElementById('plot-edge').data[1].y")
+    found = page.evaluate("document.getElementById('plot-edge').data[1].customdata")
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 

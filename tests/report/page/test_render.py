@@ -106,7 +106,7 @@ def test_verdicts_stand_above_the_table_and_the_audit_between(html: str):
     places = [
         html.index(text)
         for text in (
-            "Of four claims about reinforcement learning, one is supported, one is not supported and two are undecided.",
+            "Of the paper&#39;s four claims, one is supported, one is not supported and two are undecided.",
             'class="card supported"',
             "May scores be read as effects?",
             "Activation intensity</th>",
