@@ -67,7 +67,7 @@ jaxeap.startBlockMap = (edges, filter) => {
     said.textContent = total === 0 ? "there is no edge from this block to that one"
       : `${cells.length.toLocaleString("en")} of ${jaxeap.count(total, "edge")} are among those on this page`;
     jaxeap.differenceMap("map-block", cells, jaxeap.mapScales(cells).difference, filter.value,
-      `${jaxeap.plain(pair)}: difference of mean |score|`);
+      `${jaxeap.plain(pair)}: tuned − base, mean |score|`);
   };
   jaxeap.whenSeen("plot-map-block", draw);
   for (const select of [source, destination]) select.addEventListener("change", draw);

@@ -13,7 +13,9 @@ const nodeAxis = (names, title, narrow) => {
   const starts = new Map();
   names.forEach((name, i) => { if (!starts.has(layerOf(name))) starts.set(layerOf(name), i); });
   const step = Math.ceil(starts.size / 16);
-  const shown = [...starts].filter(([layer], i) => !/^\d+$/.test(layer) || i % step === 1 % step);
+  // Layers whose label would touch that of the embedding or the logits go unnamed.
+  const apart = (at) => at > 0.03 * names.length && at < 0.95 * names.length;
+  const shown = [...starts].filter(([layer, at], i) => !/^\d+$/.test(layer) || (i % step === 1 % step && apart(at)));
   return jaxeap.axis({ ...axis, title: `${title}, by layer`, tickvals: shown.map(([, i]) => i), ticktext: shown.map(([layer]) => layer) });
 };
 
@@ -54,7 +56,7 @@ const gaps = (cells) => (cells.columns.length > 80 ? { xgap: 0, ygap: 0 } : {});
 
 jaxeap.modelMap = (name, cells, role, scale) => {
   const filled = fill(cells, (i) => scale.of(cells[role][i]), () => true);
-  const title = `${role}: mean |score|`;
+  const title = `${role}, mean |score|`;
   return jaxeap.draw(name, [heatTrace(filled, scale, false, gaps(cells))], mapLayout(cells, name, title));
 };
 
@@ -78,9 +80,11 @@ jaxeap.differenceMap = (name, cells, scale, filter, title) => {
     heatTrace(clear, scale, true, gaps(cells)),
     heatTrace(pale, scale, true, { opacity: 0.35, showscale: false, ...gaps(cells) }),
   ];
+  const room = document.getElementById(`plot-${name}`).clientWidth / cells.columns.length;
   if (dots.x.length <= MOST_DOTS && cells.columns.length <= 140) {
     traces.push({ type: "scatter", mode: "markers", ...dots, hoverinfo: "skip", showlegend: false,
-      marker: { size: cells.columns.length <= MOST_NAMES ? 5 : 3, color: jaxeap.colour("text") } });
+      marker: { size: room > 40 ? 7 : 4, color: jaxeap.colour("text"),
+        line: { color: jaxeap.colour("panel"), width: room > 40 ? 1.5 : 0.5 } } });
   }
   jaxeap.draw(name, traces, { ...mapLayout(cells, name, title), showlegend: false });
   return { shown, apart: dots.x.length };
@@ -112,7 +116,7 @@ jaxeap.startMaps = (edges) => {
   const listen = edges.blocks === null ? () => {} : jaxeap.startBlockMap(edges, filter);
   const drawDifference = () => {
     const found = jaxeap.differenceMap("map-difference", cells, scales.difference, filter.value,
-      "tuned − base: difference of mean |score|");
+      "tuned − base, mean |score|");
     const apart = edges.blocks === null ? `${found.apart.toLocaleString("en")} with an interval that leaves 0 out`
       : `${found.apart.toLocaleString("en")} with an edge at a false discovery rate of 5%`;
     said.textContent = `${jaxeap.count(found.shown, what)}${edges.blocks === null ? "" : " of blocks"} shown, ${apart}`;

@@ -3,6 +3,8 @@ const ROLES = ["base", "tuned"];
 const DASHES = { base: "solid", tuned: "dash" };
 const SYMBOLS = { base: "square", tuned: "circle" };
 
+const narrow = () => innerWidth < 600;
+
 const clear = (interval) => interval !== null && (interval[0] > 0 || interval[1] < 0);
 
 const errors = (rows) => ({
@@ -43,7 +45,7 @@ jaxeap.drawDepth = (quantity) => {
     traces.push({ type: "scatter", mode: "markers", name: "tuned − base", showlegend: false, x, y: rows.map((row) => row.difference), xaxis: `x${suffix[0]}`,
       yaxis: `y${axes[1]}`, error_y: { ...errors(rows), color: jaxeap.colour("text") }, marker: hollow(rows, (row) => clear(row.interval)),
       text: rows.map((row) => `${row.layer}: ${jaxeap.signed(row.difference)} ${row.interval ? jaxeap.interval(...row.interval) : ""}`), hoverinfo: "text" });
-    const side = both ? (part === 0 ? [0, 0.8] : [0.9, 1]) : [0, 1];
+    const side = both ? (part === 0 ? [0, narrow() ? 0.66 : 0.8] : [narrow() ? 0.88 : 0.9, 1]) : [0, 1];
     const wide = spreads(rows.flatMap((row) => [row.base, row.tuned])) ? "log" : "linear";
     layout[`xaxis${suffix[0]}`] = jaxeap.axis({ domain: side, type: "category", anchor: `y${axes[1]}`, title: part === 0 ? "layer" : "" });
     layout[`yaxis${axes[0]}`] = jaxeap.axis({ domain: [0.48, 1], anchor: `x${suffix[0]}`, type: wide, title: part === 0 || !both ? "nats" : "", rangemode: "tozero", exponentformat: "power" });
@@ -55,7 +57,7 @@ jaxeap.drawDepth = (quantity) => {
 jaxeap.drawDistribution = (data) => {
   const middles = data.edges.slice(1).map((edge, i) => Math.sqrt(edge * data.edges[i]));
   const line = (role, x, y, shape) => ({ type: "scatter", mode: "lines", name: role, x, y, line: { shape, color: jaxeap.colour(role), dash: DASHES[role], width: 2 } });
-  const x = jaxeap.axis({ type: "log", title: "|score| (nats)", exponentformat: "power", dtick: 1 });
+  const x = jaxeap.axis({ type: "log", title: "|score| (nats)", exponentformat: "power", dtick: narrow() ? 2 : 1 });
   jaxeap.draw("bulk", ROLES.map((role) => line(role, middles, data.models[role].share, "hvh")), {
     height: 340, title: jaxeap.title("Bulk"), xaxis: x, yaxis: jaxeap.axis({ title: "share of scores", rangemode: "tozero" }), legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" } });
   jaxeap.draw("tail", ROLES.map((role) => line(role, data.edges.slice(0, -1), data.models[role].at_least, "linear")), {
