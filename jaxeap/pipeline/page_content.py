@@ -48,7 +48,8 @@ def page_content(run: StageRun) -> Content:
 
 def short_name(folder: str) -> str:
     """The end of a path: enough to know the model by, without telling where it lies."""
-    return "/".join(Path(folder).parts[-2:]).removeprefix("/")
+    path = Path(folder)
+    return "/".join(part for part in path.parts[-2:] if part != path.anchor)
 
 
 def settings_of(inputs: Mapping[str, Path]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def facts(content: Content) -> list[str]:
 
 
 def _card(verdict: Mapping[str, Any], row: Mapping[str, Any] | None) -> dict[str, Any]:
-    value, interval = (None, None) if row is None else _relative(row)
+    value, interval = (None, None) if row is None else relative_to_base(row)
     return {
         **verdict,
         "glyph": wording.glyph(verdict["verdict"]),
@@ -82,7 +82,7 @@ def _card(verdict: Mapping[str, Any], row: Mapping[str, Any] | None) -> dict[str
     }
 
 
-def _relative(row: Mapping[str, Any]) -> tuple[float | None, wording.Bounds | None]:
+def relative_to_base(row: Mapping[str, Any]) -> tuple[float | None, wording.Bounds | None]:
     """Difference and interval as shares of |base|; None where base is 0 or has no value."""
     base, interval = row["base"], wording.bounds(row["interval"])
     if not base or row["difference"] is None:

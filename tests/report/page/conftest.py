@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jaxeap.report.page import Content
+from jaxeap.report.page import Content, render
 from tests.report.page.finished import block_graph, finished_content, random_scores, scored_edges
 
 
@@ -64,13 +64,14 @@ class Visit:
         return element
 
 
-@pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
+@pytest.fixture(scope="module")
+def visit(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Visit]]:
     """Opens a page; at the end no script may have failed and nothing may have been asked for but the file."""
     visits: list[Visit] = []
+    folder = tmp_path_factory.mktemp("pages")
 
     def opened(html: str, **options: Any) -> Visit:
-        path = tmp_path / f"report{len(visits)}.html"
+        path = folder / f"report{len(visits)}.html"
         path.write_text(html, encoding="utf-8")
         page = browser.new_page(**({"viewport": {"width": 1280, "height": 900}} | options))
         page.set_default_timeout(60_000)
@@ -89,3 +90,9 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
         visit.page.close()
         assert not visit.errors
         assert [url for url in visit.requests if not url.startswith(("data:", "blob:"))] == visit.requests[:1]
+
+
+@pytest.fixture(scope="module")
+def desk(visit: Callable[..., Visit], content: Content) -> Visit:
+    """The page of `content` on a desktop's screen, one for all tests of a module: each sets what it looks at."""
+    return visit(render(content))

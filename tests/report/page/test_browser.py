@@ -1,12 +1,14 @@
 """The page in a real browser: what a reader sees, points at and moves. See `visit` for what holds on every page."""
 
 import dataclasses
+import re
 import time
 
 import numpy as np
 import pytest
 
 from jaxeap.report.page import Content, render
+from tests.report.page.conftest import Visit
 from tests.report.page.finished import block_graph, finished_content, head_graph, random_scores, scored_edges
 
 
@@ -17,8 +19,8 @@ def drawn_by_numpy(content: Content, threshold: float) -> tuple[int, int, int]:
     return int(base.sum()), int(tuned.sum()), int((base | tuned).sum())
 
 
-def test_slider_draws_the_edges_that_reach_the_threshold(content: Content, visit):
-    page = visit(render(content)).page
+def test_slider_draws_the_edges_that_reach_the_threshold(content: Content, desk: Visit):
+    page = desk.page
     page.locator("#graph-base").scroll_into_view_if_needed()
     page.wait_for_function("() => jaxeap.graphs.tuned !== undefined")
     seen = set()
@@ -35,9 +37,9 @@ def test_slider_draws_the_edges_that_reach_the_threshold(content: Content, visit
     assert drawn_by_numpy(content, 0.0)[2] == 46
 
 
-def test_changes_of_drawn_edges_are_those_of_numpy(content: Content, visit):
+def test_changes_of_drawn_edges_are_those_of_numpy(content: Content, desk: Visit):
     assert content.edges is not None
-    page = visit(render(content)).page
+    page = desk.page
     said = page.locator("#drawn").evaluate("element => ({...element.dataset})")
     values, threshold = content.edges.values, float(said["threshold"])
     base, tuned = values["base"] >= threshold, values["tuned"] >= threshold
@@ -49,11 +51,10 @@ def test_changes_of_drawn_edges_are_those_of_numpy(content: Content, visit):
     assert {name: int(said[name]) for name in expected} == {name: int(each.sum()) for name, each in expected.items()}
 
 
-def test_hover_names_the_edge_under_the_pointer(content: Content, visit):
+def test_hover_names_the_edge_under_the_pointer(content: Content, desk: Visit):
     assert content.edges is not None
-    opened = visit(render(content))
-    opened.show("plot-map-difference")
-    page, edges = opened.page, content.edges
+    desk.show("plot-map-difference")
+    page, edges = desk.page, content.edges
     for source, destination in (("a0", "m0"), ("m1", "a2<k>"), ("a2", "logits")):
         row, column = edges.sources.index(source), edges.destinations.index(destination)
         area = page.locator("#plot-map-difference .nsewdrag").first.bounding_box()
@@ -67,16 +68,16 @@ def test_hover_names_the_edge_under_the_pointer(content: Content, visit):
             arg=f"{source} → {destination}",
         )
         text = page.locator("#plot-map-difference .hovertext").first.text_content()
-        low = float(edges.values["low"][row, column])
-        assert f"{abs(low):.1e}"[:1] in text
-        holds = low <= 0 <= edges.values["high"][row, column]
+        low, high = (float(edges.values[end][row, column]) for end in ("low", "high"))
+        said = re.search(r"interval \[([^,]+), ([^\]]+)\]", text).groups()
+        np.testing.assert_allclose([float(end.replace("−", "-")) for end in said], [low, high], rtol=1e-3)
+        holds = low <= 0 <= high
         assert ("holds 0" if holds else "leaves 0 out") in text
 
 
-def test_filter_keeps_what_is_distinguishable_from_zero(content: Content, visit):
+def test_filter_keeps_what_is_distinguishable_from_zero(content: Content, desk: Visit):
     assert content.edges is not None
-    opened = visit(render(content))
-    opened.show("plot-map-difference")
+    desk.show("plot-map-difference")
     values = content.edges.values
     expected = {
         "all": 46,
@@ -85,8 +86,9 @@ def test_filter_keeps_what_is_distinguishable_from_zero(content: Content, visit)
     }
     assert 0 < expected["apart"] < 46
     for choice, number in expected.items():
-        opened.page.locator("#edge-filter").select_option(choice)
-        assert opened.page.locator("#edge-filter-count").get_attribute("data-shown") == str(number)
+        desk.page.locator("#edge-filter").select_option(choice)
+        assert desk.page.locator("#edge-filter-count").get_attribute("data-shown") == str(number)
+    desk.page.locator("#edge-filter").select_option("all")
 
 
 def test_identical_models_have_a_map_of_zeros_and_no_change(identical: Content, visit):
@@ -117,9 +119,9 @@ def test_every_panel_draws_in_the_dark_and_on_a_phone_without_sideways_scrolling
     page.wait_for_function(f"(before) => {light} !== before", arg=before)
 
 
-def test_an_edge_is_chosen_by_keyboard_and_shows_every_question(content: Content, visit):
-    opened = visit(render(content))
-    page = opened.page
+def test_an_edge_is_chosen_by_keyboard_and_shows_every_question(content: Content, desk: Visit):
+    page = desk.page
+    page.locator("#threshold").fill("500")
     page.locator("#threshold").focus()
     before = page.locator("#drawn").get_attribute("data-threshold")
     page.keyboard.press("ArrowRight")
@@ -128,7 +130,7 @@ def test_an_edge_is_chosen_by_keyboard_and_shows_every_question(content: Content
     button.focus()
     page.keyboard.press("Enter")
     assert page.locator("#edge-name").inner_text() == button.inner_text()
-    opened.show("plot-edge")
+    desk.show("plot-edge")
     edges, questions = content.edges, content.questions
     assert edges is not None
     assert questions is not None
@@ -139,10 +141,12 @@ def test_an_edge_is_chosen_by_keyboard_and_shows_every_question(content: Content
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_tab_reaches_navigation_controls_and_tables(content: Content, visit):
-    page = visit(render(content)).page
+def test_tab_reaches_navigation_controls_and_tables(desk: Visit):
+    page = desk.page
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    page.locator("h1").click()
     reached = []
-    for _ in range(60):
+    for _ in range(90):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.tagName.toLowerCase()"))
     assert reached[0] == "a"

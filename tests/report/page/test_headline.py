@@ -1,0 +1,36 @@
+import pytest
+
+from jaxeap.report.page import Content, headline
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sentence"),
+    [
+        ([], ""),
+        (["supported"], "Of the paper's one claim, one is supported."),
+        (["undecided"] * 4, "Of the paper's four claims, four are undecided."),
+        (
+            ["undecided", "supported", "not supported", "undecided"],
+            "Of the paper's four claims, one is supported, one is not supported and two are undecided.",
+        ),
+    ],
+)
+def test_sentence(verdicts, sentence):
+    assert headline.count_sentence(verdicts) == sentence
+
+
+def test_cards_and_rows_fit_the_metrics(content: Content):
+    view = headline.view(content)
+    metrics = content.metrics["contrast"]["metrics"]
+    assert [card["metric"] for card in view["cards"]] == ["intensity", "complexity", "kurtosis", "diversity"]
+    for card in view["cards"]:
+        assert card["row"]["difference"] == metrics[card["metric"]]["difference"]
+    assert [row["metric"] for row in view["rows"]] == list(metrics)
+    assert [row["verdict"] for row in view["rows"]][:4] == ["supported", "undecided", "not supported", "undecided"]
+    assert view["tested"]
+
+
+def test_without_base_there_is_no_relative_change(content: Content):
+    row = {"base": 0.0, "difference": 1.0, "interval": [0.5, 1.5]}
+    assert headline.relative_to_base(row) == (None, None)
+    assert headline.relative_to_base(row | {"base": -2.0}) == (0.5, (0.25, 0.75))
