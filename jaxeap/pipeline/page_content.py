@@ -20,14 +20,6 @@ from jaxeap.report.page import Content, Models, Questions, ScoredEdges
 from jaxeap.report.table import notes
 
 EDGES = "contrast/edges.safetensors"
-RESULTS = {
-    "controls": "controls/controls.json",
-    "audit": "audit/audit.json",
-    "circuits": "circuits/circuits.json",
-    "correlates": "correlates/correlates.json",
-    "weights": "weights/weights.json",
-}
-"""Parts of the page, by the file that a stage leaves when it was not switched off."""
 
 
 def page_content(run: StageRun) -> Content:
@@ -42,7 +34,11 @@ def page_content(run: StageRun) -> Content:
         settings=settings_of(inputs),
         stages=stages_of(inputs),
         environment=environment(),
-        **{name: _result(inputs, path) for name, path in RESULTS.items()},
+        controls=_result(inputs, "controls/controls.json"),
+        audit=_result(inputs, "audit/audit.json"),
+        circuits=_result(inputs, "circuits/circuits.json"),
+        correlates=_result(inputs, "correlates/correlates.json"),
+        weights=_result(inputs, "weights/weights.json"),
     )
 
 
@@ -75,6 +71,7 @@ def stages_of(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
 
 
 def _result(inputs: Mapping[str, Path], path: str) -> dict[str, Any] | None:
+    """The file that a stage leaves when it was not switched off."""
     stage, _, name = path.partition("/")
     file = inputs[stage] / name if stage in inputs else None
     return read_json(file) if file is not None and file.is_file() else None

@@ -46,7 +46,7 @@ def with_strips(rows: Iterable[Mapping[str, Any]]) -> Rows:
 
 def null_splits(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Rows:
     """Each metric's observed difference against what chance alone makes; `beyond` where it lies outside."""
-    found = []
+    found: Rows = []
     order = list(dict.fromkeys(entry["metric"] for entry in entries))
     for entry in sorted(entries, key=lambda entry: order.index(entry["metric"])):
         null = None if entry["low"] is None else (entry["low"], entry["high"])

@@ -24,7 +24,7 @@ def distribution_data(edges: ScoredEdges, questions: Questions) -> dict[str, Any
     chosen = set(questions.ids[:: max(1, math.ceil(len(questions.ids) / most))])
     counted = {role: count_scores(shards, edges.mask, chosen) for role, shards in
                (("base", questions.base), ("tuned", questions.tuned))}  # fmt: skip
-    both = sum(counts for counts, _, _ in counted.values())
+    both = np.sum([counts for counts, _, _ in counted.values()], axis=0)
     filled = np.flatnonzero(both)
     if not len(filled):
         return None

@@ -21,4 +21,8 @@ def script_json(content: Any) -> Markup:
 def packed(array: npt.NDArray) -> dict[str, Any]:
     """An array of float32, uint16 or uint32 as base64 of its little-endian bytes, in row-major order; NaN allowed."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "base64": base64.b64encode(little).decode("ascii")}
+    return {
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "base64": base64.b64encode(little.tobytes()).decode("ascii"),
+    }

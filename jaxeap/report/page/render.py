@@ -23,7 +23,19 @@ from jaxeap.report.page.embedding import script_json
 from jaxeap.report.page.panels import Panel, panels
 from jaxeap.report.page.strip import strip
 
-SCRIPTS = ("page", "theme", "colours", "edges", "heat_maps", "block_maps", "circuits", "edge_details", "plots", "start")
+SCRIPTS = (
+    "page",
+    "theme",
+    "colours",
+    "edges",
+    "heat_maps",
+    "block_maps",
+    "circuits",
+    "edge_details",
+    "plots",
+    "start",
+    "panels",
+)
 """In the order in which they run; each is one classic script of script/, for a page of one file has no modules."""
 STYLES = ("page", "headline", "tables", "panels")
 

@@ -42,3 +42,9 @@ jaxeap.median = (values) => {
   const sorted = Float64Array.from(values).sort();
   return sorted.length ? sorted[sorted.length >> 1] : 0;
 };
+
+// Runs `start` with the data of that name where the page has them.
+jaxeap.start = (name, start) => {
+  const data = jaxeap.read(name);
+  if (data !== null) start(data);
+};
