@@ -33,8 +33,8 @@ SCRIPTS = (
     "circuits",
     "edge_details",
     "plots",
-    "start",
     "panels",
+    "start",
 )
 """In the order in which they run; each is one classic script of script/, for a page of one file has no modules."""
 STYLES = ("page", "headline", "tables", "panels")

@@ -174,7 +174,7 @@ def test_large_graph_is_shown_by_blocks_with_single_edges_on_demand(visit):
 
 @pytest.mark.slow
 def test_a_million_edges_are_usable_within_five_seconds(visit):
-    graph = head_graph(layers=32, heads=36, kv_heads=8)
+    graph = head_graph(layers=32, heads=37, kv_heads=8)
     mask = graph[2]
     assert mask.sum() > 1_000_000
     generator = np.random.default_rng(0)

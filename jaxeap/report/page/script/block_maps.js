@@ -1,28 +1,39 @@
 // A large graph by blocks, and the single edges between two blocks that the reader chooses.
 jaxeap.blockCells = (blocks) => {
-  const [base, tuned, number, apart, discovered] =
-    ["base", "tuned", "edges", "apart", "discovered"].map((name) => jaxeap.unpack(blocks[name]));
+  const [base, tuned, number, apart, discovered] = ["base", "tuned", "edges", "apart", "discovered"].map((name) =>
+    jaxeap.unpack(blocks[name]),
+  );
   const places = [];
-  number.forEach((count, place) => { if (count > 0) places.push(place); });
+  number.forEach((count, place) => {
+    if (count > 0) places.push(place);
+  });
   const width = blocks.destinations.length;
   const at = (array) => places.map((place) => array[place]);
   const cells = {
-    rows: blocks.sources, columns: blocks.destinations, length: places.length,
-    row: places.map((place) => Math.floor(place / width)), column: places.map((place) => place % width),
-    base: at(base), tuned: at(tuned), edges: at(number), clear: at(apart), found: at(discovered),
+    rows: blocks.sources,
+    columns: blocks.destinations,
+    length: places.length,
+    row: places.map((place) => Math.floor(place / width)),
+    column: places.map((place) => place % width),
+    base: at(base),
+    tuned: at(tuned),
+    edges: at(number),
+    clear: at(apart),
+    found: at(discovered),
   };
   cells.difference = (i) => cells.tuned[i] - cells.base[i];
   // Some of a block's many intervals leave 0 out by chance alone, so a block counts by the false discovery rate.
   cells.apart = (i) => cells.found[i] > 0;
   cells.discovered = cells.apart;
-  cells.hover = (i) => [
-    `<b>${jaxeap.plain(`${cells.rows[cells.row[i]]} → ${cells.columns[cells.column[i]]}`)}</b>`,
-    `${jaxeap.count(cells.edges[i], "edge")}, mean over them:`,
-    `base ${jaxeap.number(cells.base[i])}, tuned ${jaxeap.number(cells.tuned[i])} nats`,
-    `difference ${jaxeap.signed(cells.difference(i))}`,
-    `interval leaves 0 out: ${cells.clear[i]} (by chance about ${Math.round(cells.edges[i] / 20)})`,
-    `false discovery rate 5%: ${cells.found[i]}`,
-  ].join("<br>");
+  cells.hover = (i) =>
+    [
+      `<b>${jaxeap.plain(`${cells.rows[cells.row[i]]} → ${cells.columns[cells.column[i]]}`)}</b>`,
+      `${jaxeap.count(cells.edges[i], "edge")}, mean over them:`,
+      `base ${jaxeap.number(cells.base[i])}, tuned ${jaxeap.number(cells.tuned[i])} nats`,
+      `difference ${jaxeap.signed(cells.difference(i))}`,
+      `interval leaves 0 out: ${cells.clear[i]} (by chance about ${Math.round(cells.edges[i] / 20)})`,
+      `false discovery rate 5%: ${cells.found[i]}`,
+    ].join("<br>");
   return cells;
 };
 
@@ -37,11 +48,17 @@ const edgesBetween = (edges, sourceBlock, destinationBlock) => {
     if (rowAt.has(edges.source[i]) && columnAt.has(edges.destination[i])) kept.push(i);
   }
   return {
-    rows: rows.map((i) => edges.sources[i]), columns: columns.map((i) => edges.destinations[i]), length: kept.length,
-    row: kept.map((i) => rowAt.get(edges.source[i])), column: kept.map((i) => columnAt.get(edges.destination[i])),
-    base: kept.map((i) => edges.base[i]), tuned: kept.map((i) => edges.tuned[i]),
-    difference: (i) => edges.difference(kept[i]), apart: (i) => edges.apart(kept[i]),
-    discovered: (i) => edges.discovered(kept[i]), hover: (i) => edges.hover(kept[i]),
+    rows: rows.map((i) => edges.sources[i]),
+    columns: columns.map((i) => edges.destinations[i]),
+    length: kept.length,
+    row: kept.map((i) => rowAt.get(edges.source[i])),
+    column: kept.map((i) => columnAt.get(edges.destination[i])),
+    base: kept.map((i) => edges.base[i]),
+    tuned: kept.map((i) => edges.tuned[i]),
+    difference: (i) => edges.difference(kept[i]),
+    apart: (i) => edges.apart(kept[i]),
+    discovered: (i) => edges.discovered(kept[i]),
+    hover: (i) => edges.hover(kept[i]),
   };
 };
 
@@ -52,8 +69,14 @@ jaxeap.startBlockMap = (edges, filter) => {
   const source = document.getElementById("block-source");
   const destination = document.getElementById("block-destination");
   const said = document.getElementById("block-count");
-  jaxeap.options(source, blocks.sources.map((name, i) => [i, name]));
-  jaxeap.options(destination, blocks.destinations.map((name, i) => [i, name]));
+  jaxeap.options(
+    source,
+    blocks.sources.map((name, i) => [i, name]),
+  );
+  jaxeap.options(
+    destination,
+    blocks.destinations.map((name, i) => [i, name]),
+  );
   let strongest = 0;
   for (let i = 1; i < edges.length; i++) if (edges.strength(i) > edges.strength(strongest)) strongest = i;
   source.value = blocks.source_block[edges.source[strongest]];
@@ -64,10 +87,17 @@ jaxeap.startBlockMap = (edges, filter) => {
     const cells = edgesBetween(edges, from, to);
     const total = number[from * blocks.destinations.length + to];
     const pair = `${blocks.sources[from]} → ${blocks.destinations[to]}`;
-    said.textContent = total === 0 ? "there is no edge from this block to that one"
-      : `${cells.length.toLocaleString("en")} of ${jaxeap.count(total, "edge")} are among those on this page`;
-    jaxeap.differenceMap("map-block", cells, jaxeap.mapScales(cells).difference, filter.value,
-      `${jaxeap.plain(pair)}: tuned − base, mean |score|`);
+    said.textContent =
+      total === 0
+        ? "there is no edge from this block to that one"
+        : `${cells.length.toLocaleString("en")} of ${jaxeap.count(total, "edge")} are among those on this page`;
+    jaxeap.differenceMap(
+      "map-block",
+      cells,
+      jaxeap.mapScales(cells).difference,
+      filter.value,
+      `${jaxeap.plain(pair)}: tuned − base, mean |score|`,
+    );
   };
   jaxeap.whenSeen("plot-map-block", draw);
   for (const select of [source, destination]) select.addEventListener("change", draw);

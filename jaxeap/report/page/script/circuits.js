@@ -19,7 +19,9 @@ const drawable = (edges) => {
   const strengths = Float32Array.from({ length: edges.length }, (_, i) => edges.strength(i));
   const least = strengths.slice().sort()[Math.max(0, edges.length - MOST_DRAWN)];
   const order = [];
-  strengths.forEach((strength, i) => { if (strength > 0 && strength >= least) order.push(i); });
+  strengths.forEach((strength, i) => {
+    if (strength > 0 && strength >= least) order.push(i);
+  });
   order.sort((a, b) => strengths[b] - strengths[a]);
   order.length = Math.min(order.length, MOST_DRAWN);
   if (order.length === 0) return null;
@@ -79,20 +81,57 @@ const bend = (source, destination, place, unit) => {
 
 // Nodes are smaller where there are many.
 const graphStyle = ({ unit, large }, size = large ? 0.62 * unit : unit) => [
-  { selector: "node", style: { "background-color": jaxeap.colour("soft"), "border-color": jaxeap.colour("quiet"),
-    "border-width": size, shape: "round-rectangle", width: (node) => size * (14 + 8 * node.id().length), height: 24 * size, label: "data(id)",
-    color: jaxeap.colour("text"), "font-size": 14 * size, "text-valign": "center", "font-family": "system-ui, sans-serif" } },
+  {
+    selector: "node",
+    style: {
+      "background-color": jaxeap.colour("soft"),
+      "border-color": jaxeap.colour("quiet"),
+      "border-width": size,
+      shape: "round-rectangle",
+      width: (node) => size * (14 + 8 * node.id().length),
+      height: 24 * size,
+      label: "data(id)",
+      color: jaxeap.colour("text"),
+      "font-size": 14 * size,
+      "text-valign": "center",
+      "font-family": "system-ui, sans-serif",
+    },
+  },
   { selector: "node.idle", style: { opacity: 0.35 } },
-  { selector: "edge", style: { width: (edge) => unit * edge.data("width"), "curve-style": "unbundled-bezier", "target-arrow-shape": "triangle",
-    "control-point-distances": "data(bend)", "control-point-weights": 0.5, "arrow-scale": 0.9, opacity: 0.85 } },
+  {
+    selector: "edge",
+    style: {
+      width: (edge) => unit * edge.data("width"),
+      "curve-style": "unbundled-bezier",
+      "target-arrow-shape": "triangle",
+      "control-point-distances": "data(bend)",
+      "control-point-weights": 0.5,
+      "arrow-scale": 0.9,
+      opacity: 0.85,
+    },
+  },
   { selector: "edge.many", style: { "curve-style": "haystack", "haystack-radius": 0.3, opacity: 0.6 } },
-  ...CHANGES.map(([change]) => ({ selector: `edge.${change}`, style: {
-    "line-color": jaxeap.colour(change), "target-arrow-color": jaxeap.colour(change) } })),
+  ...CHANGES.map(([change]) => ({
+    selector: `edge.${change}`,
+    style: {
+      "line-color": jaxeap.colour(change),
+      "target-arrow-color": jaxeap.colour(change),
+    },
+  })),
   { selector: "edge.unclear", style: { opacity: 0.5 } },
   { selector: "edge.unsure", style: { "line-style": "dashed" } },
   { selector: ".hidden", style: { display: "none" } },
-  { selector: "edge:selected", style: { "line-color": jaxeap.colour("text"), "target-arrow-color": jaxeap.colour("text"),
-    opacity: 1, "overlay-color": jaxeap.colour("focus"), "overlay-opacity": 0.25, "overlay-padding": 4 * unit } },
+  {
+    selector: "edge:selected",
+    style: {
+      "line-color": jaxeap.colour("text"),
+      "target-arrow-color": jaxeap.colour("text"),
+      opacity: 1,
+      "overlay-color": jaxeap.colour("focus"),
+      "overlay-opacity": 0.25,
+      "overlay-padding": 4 * unit,
+    },
+  },
 ];
 
 const elements = (edges, order) => {
@@ -100,13 +139,26 @@ const elements = (edges, order) => {
   const place = places(edges, names);
   const unit = unitOf(place);
   const strongest = Math.sqrt(edges.strength(order[0]));
-  const used = new Set(order.flatMap((i) => [edges.sources[edges.source[i]], nodeOf(edges.destinations[edges.destination[i]])]));
+  const used = new Set(
+    order.flatMap((i) => [edges.sources[edges.source[i]], nodeOf(edges.destinations[edges.destination[i]])]),
+  );
   const of = (role) => [
-    ...names.filter((name) => used.has(name)).map((id) => ({ data: { id }, position: { ...place.get(id) }, grabbable: false })),
+    ...names
+      .filter((name) => used.has(name))
+      .map((id) => ({ data: { id }, position: { ...place.get(id) }, grabbable: false })),
     ...order.map((i) => {
       const [source, destination] = [edges.sources[edges.source[i]], edges.destinations[edges.destination[i]]];
-      return { classes: "hidden", data: { id: `e${i}`, edge: i, source, target: nodeOf(destination),
-        bend: bend(source, destination, place, unit), width: 1.2 + (6 * Math.sqrt(edges[role][i])) / strongest } };
+      return {
+        classes: "hidden",
+        data: {
+          id: `e${i}`,
+          edge: i,
+          source,
+          target: nodeOf(destination),
+          bend: bend(source, destination, place, unit),
+          width: 1.2 + (6 * Math.sqrt(edges[role][i])) / strongest,
+        },
+      };
     }),
   ];
   return { of, unit, large: used.size > MOST_IDLE };
@@ -114,10 +166,18 @@ const elements = (edges, order) => {
 
 const makeGraph = (role, made) => {
   const graph = cytoscape({
-    container: document.getElementById(`graph-${role}`), elements: made.of(role), style: graphStyle(made),
-    layout: { name: "preset", padding: 20 }, minZoom: 0.02, maxZoom: 6, boxSelectionEnabled: false, autoungrabify: true,
+    container: document.getElementById(`graph-${role}`),
+    elements: made.of(role),
+    style: graphStyle(made),
+    layout: { name: "preset", padding: 20 },
+    minZoom: 0.02,
+    maxZoom: 6,
+    boxSelectionEnabled: false,
+    autoungrabify: true,
     // The wheel scrolls the page until the reader has clicked into the graph; on a touch screen two fingers move it.
-    userZoomingEnabled: false, userPanningEnabled: !coarse, pixelRatio: "auto",
+    userZoomingEnabled: false,
+    userPanningEnabled: !coarse,
+    pixelRatio: "auto",
     textureOnViewport: made.large,
   });
   graph.on("tapstart", () => graph.userZoomingEnabled(true));
@@ -127,12 +187,13 @@ const makeGraph = (role, made) => {
 
 const moveTogether = (one, other) => {
   let moving = false;
-  const follow = (from, to) => from.on("viewport", () => {
-    if (moving) return;
-    moving = true;
-    to.viewport({ zoom: from.zoom(), pan: { ...from.pan() } });
-    moving = false;
-  });
+  const follow = (from, to) =>
+    from.on("viewport", () => {
+      if (moving) return;
+      moving = true;
+      to.viewport({ zoom: from.zoom(), pan: { ...from.pan() } });
+      moving = false;
+    });
   follow(one, other);
   follow(other, one);
 };
@@ -149,10 +210,11 @@ jaxeap.startCircuits = (edges) => {
   const made = elements(edges, found.order);
   const details = jaxeap.edgeDetails(edges, (i) => select(i));
   const graphs = {};
-  const select = (i) => Object.values(graphs).forEach((graph) => {
-    graph.$(":selected").unselect();
-    graph.$id(`e${i}`).select();
-  });
+  const select = (i) =>
+    Object.values(graphs).forEach((graph) => {
+      graph.$(":selected").unselect();
+      graph.$id(`e${i}`).select();
+    });
 
   const show = () => {
     const threshold = found.at(Number(slider.value));
@@ -166,24 +228,43 @@ jaxeap.startCircuits = (edges) => {
     }
     const together = Object.values(counts).reduce((sum, count) => sum + count, 0);
     for (const [role, graph] of Object.entries(graphs)) {
-      graph.batch(() => graph.edges().forEach((edge) => {
-        const i = edge.data("edge");
-        const change = edges[role][i] >= threshold ? changes.get(i) : null;
-        edge.classes([change ?? "hidden", ...(change && !edges.apart(i) ? ["unsure"] : []), ...(together > MOST_CURVED ? ["many"] : [])]);
-      }));
-      graph.batch(() => graph.nodes().forEach((node) =>
-        node.toggleClass(made.large ? "hidden" : "idle", node.connectedEdges().every((edge) => edge.hasClass("hidden")))));
+      graph.batch(() =>
+        graph.edges().forEach((edge) => {
+          const i = edge.data("edge");
+          const change = edges[role][i] >= threshold ? changes.get(i) : null;
+          edge.classes([
+            change ?? "hidden",
+            ...(change && !edges.apart(i) ? ["unsure"] : []),
+            ...(together > MOST_CURVED ? ["many"] : []),
+          ]);
+        }),
+      );
+      graph.batch(() =>
+        graph.nodes().forEach((node) =>
+          node.toggleClass(
+            made.large ? "hidden" : "idle",
+            node.connectedEdges().every((edge) => edge.hasClass("hidden")),
+          ),
+        ),
+      );
     }
     document.getElementById("threshold-value").textContent = jaxeap.number(threshold);
     slider.setAttribute("aria-valuetext", `${jaxeap.number(threshold)} nats, ${together} edges`);
     document.getElementById("drawn-base").textContent = jaxeap.count(number.base, "edge");
     document.getElementById("drawn-tuned").textContent = jaxeap.count(number.tuned, "edge");
-    const capped = found.order.length === MOST_DRAWN ? ` The slider ends where ${MOST_DRAWN.toLocaleString("en")} edges are drawn.` : "";
-    said.textContent = `${together.toLocaleString("en")} of ${jaxeap.count(edges.total, "edge")} drawn: ` +
+    const capped =
+      found.order.length === MOST_DRAWN
+        ? ` The slider ends where ${MOST_DRAWN.toLocaleString("en")} edges are drawn.`
+        : "";
+    said.textContent =
+      `${together.toLocaleString("en")} of ${jaxeap.count(edges.total, "edge")} drawn: ` +
       `${number.base.toLocaleString("en")} in base, ${number.tuned.toLocaleString("en")} in tuned.${capped}`;
     Object.assign(said.dataset, { threshold, base: number.base, tuned: number.tuned, together, ...counts });
     legend(counts);
-    details.list(found.order.filter((i) => changes.get(i) !== null), changes);
+    details.list(
+      found.order.filter((i) => changes.get(i) !== null),
+      changes,
+    );
   };
 
   slider.max = STEPS;
@@ -216,10 +297,12 @@ jaxeap.startCircuits = (edges) => {
 };
 
 const legend = (counts) => {
-  document.getElementById("change-legend").replaceChildren(
-    ...CHANGES.map(([change, words]) => legendEntry(jaxeap.colour(change), `${words} (${counts[change]})`)),
-    legendEntry(jaxeap.colour("text"), "dashed: interval of the change holds 0", "dashed"),
-  );
+  document
+    .getElementById("change-legend")
+    .replaceChildren(
+      ...CHANGES.map(([change, words]) => legendEntry(jaxeap.colour(change), `${words} (${counts[change]})`)),
+      legendEntry(jaxeap.colour("text"), "dashed: interval of the change holds 0", "dashed"),
+    );
 };
 
 const legendEntry = (colour, words, style = "") => {

@@ -36,9 +36,21 @@ jaxeap.scaledAxis = (scale, more) => {
 
 jaxeap.colourBar = (scale, signed) => {
   const ticks = [0, ...jaxeap.roundNumbers(scale)];
-  const all = signed ? [...ticks.slice(1).reverse().map((tick) => -tick), ...ticks] : ticks;
+  const all = signed
+    ? [
+        ...ticks
+          .slice(1)
+          .reverse()
+          .map((tick) => -tick),
+        ...ticks,
+      ]
+    : ticks;
   return {
-    tickvals: all.map(scale.of), ticktext: all.map(signed ? jaxeap.signed : jaxeap.number), thickness: 14,
-    outlinewidth: 0, title: { text: "nats", font: { size: 12 } }, tickfont: { size: 11 },
+    tickvals: all.map(scale.of),
+    ticktext: all.map(signed ? jaxeap.signed : jaxeap.number),
+    thickness: 14,
+    outlinewidth: 0,
+    title: { text: "nats", font: { size: 12 } },
+    tickfont: { size: 11 },
   };
 };

@@ -16,8 +16,11 @@ jaxeap.loadEdges = () => {
     `difference ${jaxeap.signed(edges.difference(i))}`,
     `interval ${edges.low === undefined ? "none" : jaxeap.interval(edges.low[i], edges.high[i])}` +
       `, ${edges.apart(i) ? "leaves 0 out" : "holds 0"}`,
-    ...(edges.q_value === undefined || Number.isNaN(edges.q_value[i]) ? [] : [`q = ${edges.q_value[i].toPrecision(2)}`]),
-    ...(edges.base_signed === undefined ? []
+    ...(edges.q_value === undefined || Number.isNaN(edges.q_value[i])
+      ? []
+      : [`q = ${edges.q_value[i].toPrecision(2)}`]),
+    ...(edges.base_signed === undefined
+      ? []
       : [`mean with sign: ${jaxeap.signed(edges.base_signed[i])}, ${jaxeap.signed(edges.tuned_signed[i])}`]),
   ];
   edges.hover = (i) => {

@@ -11,12 +11,19 @@ const nodeAxis = (names, title, narrow) => {
     return jaxeap.axis({ ...axis, tickvals: names.map((_, i) => i), ticktext: names.map(jaxeap.plain) });
   }
   const starts = new Map();
-  names.forEach((name, i) => { if (!starts.has(layerOf(name))) starts.set(layerOf(name), i); });
+  names.forEach((name, i) => {
+    if (!starts.has(layerOf(name))) starts.set(layerOf(name), i);
+  });
   const step = Math.ceil(starts.size / 16);
   // Layers whose label would touch that of the embedding or the logits go unnamed.
   const apart = (at) => at > 0.03 * names.length && at < 0.95 * names.length;
   const shown = [...starts].filter(([layer, at], i) => !/^\d+$/.test(layer) || (i % step === 1 % step && apart(at)));
-  return jaxeap.axis({ ...axis, title: `${title}, by layer`, tickvals: shown.map(([, i]) => i), ticktext: shown.map(([layer]) => layer) });
+  return jaxeap.axis({
+    ...axis,
+    title: `${title}, by layer`,
+    tickvals: shown.map(([, i]) => i),
+    ticktext: shown.map(([layer]) => layer),
+  });
 };
 
 const emptyMatrix = (cells) => cells.rows.map(() => new Array(cells.columns.length).fill(null));
@@ -39,23 +46,40 @@ const mapLayout = (cells, name, title) => {
   const wide = Math.max(1, (width - 160) / cells.columns.length);
   const height = Math.round(Math.min(680, Math.max(280, cells.rows.length * Math.min(30, Math.max(wide, 6)) + 130)));
   return {
-    title: jaxeap.title(title), height, margin: { l: 50, r: 10, t: 40, b: 50 },
+    title: jaxeap.title(title),
+    height,
+    margin: { l: 50, r: 10, t: 40, b: 50 },
     plot_bgcolor: jaxeap.colour("non-edge"),
-    xaxis: { ...nodeAxis(cells.columns, "destination", width < 500), tickangle: cells.columns.length <= MOST_NAMES ? -90 : 0 },
+    xaxis: {
+      ...nodeAxis(cells.columns, "destination", width < 500),
+      tickangle: cells.columns.length <= MOST_NAMES ? -90 : 0,
+    },
     yaxis: { ...rows, ...nodeAxis(cells.rows, "source", false), range: [cells.rows.length - 0.5, -0.5] },
   };
 };
 
 const heatTrace = (filled, scale, signed, more) => ({
-  type: "heatmap", ...filled, hoverinfo: "text", hoverongaps: false, xgap: 1, ygap: 1,
-  zmin: signed ? -scale.of(scale.largest) : 0, zmax: scale.of(scale.largest),
-  colorscale: signed ? jaxeap.diverging() : jaxeap.sequential(), colorbar: jaxeap.colourBar(scale, signed), ...more,
+  type: "heatmap",
+  ...filled,
+  hoverinfo: "text",
+  hoverongaps: false,
+  xgap: 1,
+  ygap: 1,
+  zmin: signed ? -scale.of(scale.largest) : 0,
+  zmax: scale.of(scale.largest),
+  colorscale: signed ? jaxeap.diverging() : jaxeap.sequential(),
+  colorbar: jaxeap.colourBar(scale, signed),
+  ...more,
 });
 
 const gaps = (cells) => (cells.columns.length > 80 ? { xgap: 0, ygap: 0 } : {});
 
 jaxeap.modelMap = (name, cells, role, scale) => {
-  const filled = fill(cells, (i) => scale.of(cells[role][i]), () => true);
+  const filled = fill(
+    cells,
+    (i) => scale.of(cells[role][i]),
+    () => true,
+  );
   const title = `${role}, mean |score|`;
   return jaxeap.draw(name, [heatTrace(filled, scale, false, gaps(cells))], mapLayout(cells, name, title));
 };
@@ -82,9 +106,18 @@ jaxeap.differenceMap = (name, cells, scale, filter, title) => {
   ];
   const room = document.getElementById(`plot-${name}`).clientWidth / cells.columns.length;
   if (dots.x.length <= MOST_DOTS && cells.columns.length <= 140) {
-    traces.push({ type: "scatter", mode: "markers", ...dots, hoverinfo: "skip", showlegend: false,
-      marker: { size: room > 40 ? 7 : 4, color: jaxeap.colour("text"),
-        line: { color: jaxeap.colour("panel"), width: room > 40 ? 1.5 : 0.5 } } });
+    traces.push({
+      type: "scatter",
+      mode: "markers",
+      ...dots,
+      hoverinfo: "skip",
+      showlegend: false,
+      marker: {
+        size: room > 40 ? 7 : 4,
+        color: jaxeap.colour("text"),
+        line: { color: jaxeap.colour("panel"), width: room > 40 ? 1.5 : 0.5 },
+      },
+    });
   }
   jaxeap.draw(name, traces, { ...mapLayout(cells, name, title), showlegend: false });
   return { shown, apart: dots.x.length };
@@ -102,9 +135,17 @@ jaxeap.mapScales = (cells) => {
 
 // All single edges as cells of the whole graph.
 jaxeap.edgeCells = (edges) => ({
-  rows: edges.sources, columns: edges.destinations, row: edges.source, column: edges.destination,
-  length: edges.length, base: edges.base, tuned: edges.tuned, difference: edges.difference, apart: edges.apart,
-  discovered: edges.discovered, hover: edges.hover,
+  rows: edges.sources,
+  columns: edges.destinations,
+  row: edges.source,
+  column: edges.destination,
+  length: edges.length,
+  base: edges.base,
+  tuned: edges.tuned,
+  difference: edges.difference,
+  apart: edges.apart,
+  discovered: edges.discovered,
+  hover: edges.hover,
 });
 
 jaxeap.startMaps = (edges) => {
@@ -115,10 +156,17 @@ jaxeap.startMaps = (edges) => {
   const what = edges.blocks === null ? "edge" : "pair";
   const listen = edges.blocks === null ? () => {} : jaxeap.startBlockMap(edges, filter);
   const drawDifference = () => {
-    const found = jaxeap.differenceMap("map-difference", cells, scales.difference, filter.value,
-      "tuned − base, mean |score|");
-    const apart = edges.blocks === null ? `${found.apart.toLocaleString("en")} with an interval that leaves 0 out`
-      : `${found.apart.toLocaleString("en")} with an edge at a false discovery rate of 5%`;
+    const found = jaxeap.differenceMap(
+      "map-difference",
+      cells,
+      scales.difference,
+      filter.value,
+      "tuned − base, mean |score|",
+    );
+    const apart =
+      edges.blocks === null
+        ? `${found.apart.toLocaleString("en")} with an interval that leaves 0 out`
+        : `${found.apart.toLocaleString("en")} with an edge at a false discovery rate of 5%`;
     said.textContent = `${jaxeap.count(found.shown, what)}${edges.blocks === null ? "" : " of blocks"} shown, ${apart}`;
     said.dataset.shown = found.shown;
     said.dataset.apart = found.apart;

@@ -15,7 +15,8 @@ jaxeap.start("depth", ({ rows }) => {
 jaxeap.start("distribution", (data) => jaxeap.whenSeen("plot-bulk", () => jaxeap.drawDistribution(data)));
 jaxeap.start("breakdowns", jaxeap.startBreakdowns);
 jaxeap.start("audit", (data) => {
-  for (const [role, model] of Object.entries(data)) jaxeap.whenSeen(`plot-audit-${role}`, () => jaxeap.drawAudit(role, model));
+  for (const [role, model] of Object.entries(data))
+    jaxeap.whenSeen(`plot-audit-${role}`, () => jaxeap.drawAudit(role, model));
 });
 jaxeap.start("overlap", (data) => jaxeap.whenSeen("plot-overlap", () => jaxeap.drawOverlap(data)));
 jaxeap.start("enough", (data) => jaxeap.whenSeen("plot-enough", () => jaxeap.drawEnough(data)));

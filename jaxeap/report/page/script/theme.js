@@ -8,33 +8,73 @@ jaxeap.colour = (name) => getComputedStyle(document.documentElement).getProperty
 
 jaxeap.sequential = () =>
   dark.matches
-    ? [[0, "#11151a"], [0.25, "#15395a"], [0.55, "#0f7cc0"], [0.8, "#6bc0ee"], [1, "#eaf7ff"]]
-    : [[0, "#ffffff"], [0.25, "#cfe3f1"], [0.55, "#56b4e9"], [0.8, "#0072b2"], [1, "#06304d"]];
+    ? [
+        [0, "#11151a"],
+        [0.25, "#15395a"],
+        [0.55, "#0f7cc0"],
+        [0.8, "#6bc0ee"],
+        [1, "#eaf7ff"],
+      ]
+    : [
+        [0, "#ffffff"],
+        [0.25, "#cfe3f1"],
+        [0.55, "#56b4e9"],
+        [0.8, "#0072b2"],
+        [1, "#06304d"],
+      ];
 
 jaxeap.diverging = () =>
   dark.matches
-    ? [[0, "#b9e1fa"], [0.22, "#3fa0e0"], [0.5, "#11151a"], [0.78, "#e0762a"], [1, "#ffd7b5"]]
-    : [[0, "#03395c"], [0.22, "#2a8bc7"], [0.5, "#ffffff"], [0.78, "#e67a2e"], [1, "#7a3300"]];
+    ? [
+        [0, "#b9e1fa"],
+        [0.22, "#3fa0e0"],
+        [0.5, "#11151a"],
+        [0.78, "#e0762a"],
+        [1, "#ffd7b5"],
+      ]
+    : [
+        [0, "#03395c"],
+        [0.22, "#2a8bc7"],
+        [0.5, "#ffffff"],
+        [0.78, "#e67a2e"],
+        [1, "#7a3300"],
+      ];
 
 jaxeap.axis = (more = {}) => ({
-  gridcolor: jaxeap.colour("grid"), zerolinecolor: jaxeap.colour("quiet"), linecolor: jaxeap.colour("line"),
-  tickfont: { size: 12 }, automargin: true, ...more, title: { text: more.title || "", font: { size: 13 }, standoff: 8 },
+  gridcolor: jaxeap.colour("grid"),
+  zerolinecolor: jaxeap.colour("quiet"),
+  linecolor: jaxeap.colour("line"),
+  tickfont: { size: 12 },
+  automargin: true,
+  ...more,
+  title: { text: more.title || "", font: { size: 13 }, standoff: 8 },
 });
 
 jaxeap.layout = (more = {}) => ({
-  paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+  paper_bgcolor: "rgba(0,0,0,0)",
+  plot_bgcolor: "rgba(0,0,0,0)",
   font: { color: jaxeap.colour("text"), family: "system-ui, sans-serif", size: 13 },
-  margin: { l: 60, r: 20, t: 40, b: 45 }, dragmode: coarse ? false : "zoom", hovermode: "closest",
+  margin: { l: 60, r: 20, t: 40, b: 45 },
+  dragmode: coarse ? false : "zoom",
+  hovermode: "closest",
   legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
-  hoverlabel: { align: "left", bgcolor: jaxeap.colour("panel"), bordercolor: jaxeap.colour("quiet"),
-    font: { color: jaxeap.colour("text") } },
+  hoverlabel: {
+    align: "left",
+    bgcolor: jaxeap.colour("panel"),
+    bordercolor: jaxeap.colour("quiet"),
+    font: { color: jaxeap.colour("text") },
+  },
   ...more,
 });
 
 jaxeap.title = (text) => ({ text, x: 0, xanchor: "left", xref: "paper", font: { size: 14 } });
 
-const PLOT_CONFIG = { responsive: true, displaylogo: false, scrollZoom: false,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const PLOT_CONFIG = {
+  responsive: true,
+  displaylogo: false,
+  scrollZoom: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
 
 jaxeap.draw = (name, traces, layout) => {
   const element = document.getElementById(`plot-${name}`);
@@ -47,11 +87,14 @@ const drawNow = (id) => {
   drawers.get(id)();
 };
 
-const sight = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (entry.isIntersecting && !drawn.has(entry.target.id)) drawNow(entry.target.id);
-  }
-}, { rootMargin: "500px" });
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      if (entry.isIntersecting && !drawn.has(entry.target.id)) drawNow(entry.target.id);
+    }
+  },
+  { rootMargin: "500px" },
+);
 
 // `draw` runs when the element with this id comes near the window, and on every change of the theme after that.
 jaxeap.whenSeen = (id, draw) => {
