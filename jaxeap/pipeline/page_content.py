@@ -19,7 +19,12 @@ from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.report.page import Content, Models, Questions, ScoredEdges
 from jaxeap.report.table import notes
 
-EDGES = "contrast/edges.safetensors"
+EDGES = "edges.safetensors"
+HASHED = {
+    "answers of base": ("respond", "base.jsonl"),
+    "answers of tuned": ("respond", "tuned.jsonl"),
+    "tokens that were scored": ("select", "selection.json"),
+}
 
 
 def page_content(run: StageRun) -> Content:
@@ -32,6 +37,7 @@ def page_content(run: StageRun) -> Content:
         edges=_edges(inputs),
         questions=_questions(inputs),
         settings=settings_of(inputs),
+        hashes=hashes_of(inputs),
         stages=stages_of(inputs),
         environment=environment(),
         controls=_result(inputs, "controls/controls.json"),
@@ -56,6 +62,16 @@ def settings_of(inputs: Mapping[str, Path]) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda item: (item[0] not in ("base", "tuned", "questions"), item[0])))
 
 
+def hashes_of(inputs: Mapping[str, Path]) -> dict[str, str]:
+    """Hashes of the files that hold the answers of both models and the tokens that were scored."""
+    found = {}
+    for name, (stage, file) in HASHED.items():
+        manifest = read_manifest(inputs[stage])
+        if manifest is not None and file in manifest.files:
+            found[name] = manifest.files[file]
+    return found
+
+
 def stages_of(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """Name, seconds, number of files and fingerprint of every stage that was read."""
     manifests = filter(None, map(read_manifest, inputs.values()))
@@ -78,7 +94,7 @@ def _result(inputs: Mapping[str, Path], path: str) -> dict[str, Any] | None:
 
 
 def _edges(inputs: Mapping[str, Path]) -> ScoredEdges | None:
-    path = inputs["contrast"] / Path(EDGES).name
+    path = inputs["contrast"] / EDGES
     if not path.is_file():
         return None
     nodes = nodes_of(inputs["attribute"])

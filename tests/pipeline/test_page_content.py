@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,9 @@ def test_everything_that_is_there_is_found(config, console, tmp_path: Path, no_f
     np.testing.assert_array_equal(content.edges.values["base"], edges["base"])
     assert content.edges.level == "block"
 
+    tokens = hashlib.sha256((tmp_path / "select" / "selection.json").read_bytes()).hexdigest()
+    assert content.hashes["tokens that were scored"] == tokens
+    assert len(set(content.hashes.values())) == 3
     settings = settings_of(inputs)
     assert list(settings)[:3] == ["base", "questions", "tuned"]
     assert settings["base"] == read_json(tmp_path / "attribute" / "stage.json")["settings"]["base"]

@@ -66,6 +66,7 @@ class Content:
       edges, questions: for the maps, the graphs and the distributions.
       controls, audit, circuits, correlates, weights: the content of the JSON file of each stage.
       settings: every setting on which a result depends, by its dotted key.
+      hashes: of the content of files behind the results, name -> hash.
       stages: for each stage its name, seconds, and number and fingerprint of its files.
       environment: of the machine that wrote the page, name -> value.
       notes: name -> one line on why a part is missing, where the stage has said so.
@@ -82,6 +83,7 @@ class Content:
     correlates: Mapping[str, Any] | None = None
     weights: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stages: Sequence[Mapping[str, Any]] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)

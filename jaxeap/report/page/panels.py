@@ -206,5 +206,8 @@ def _provenance(content: Content) -> Panel:
         "Everything that is needed to make these numbers again: hashes of weights, questions and code, settings, "
         "versions, machine and times.",
         "Paths are shortened to names; the hashes are of the content, so equal hashes mean equal models and questions.",
-        {"stages": content.stages, "settings": content.settings, "environment": content.environment},
+        {
+            "stages": content.stages, "settings": content.settings, "hashes": content.hashes,
+            "environment": content.environment,
+        },
     )  # fmt: skip
