@@ -3,10 +3,14 @@
     python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo
     python run.py --config=configs/qwen_grpo.py --workdir=DIR --config.base=FOLDER --config.tuned=FOLDER \\
         --config.questions=FILE.jsonl --config.selection.alpha=0.3
+    python run.py --config=configs/paper/deepseek_math.py --dry_run      what it would take; reads no weight
+    python run.py --config=configs/grid/tiny.py --workdir=DIR            many cells, one table
+    python run.py --compare WORKDIR WORKDIR ...      finished runs side by side
 
 Both models answer questions; those that both answer correctly are selected; every edge of either model is scored on
-its own answers; the two score distributions are contrasted. Every setting stands in jaxeap/pipeline/settings.py. What
-is finished in the work directory is reused, so the same command goes on where an interrupted one stopped.
+its own answers; the two score distributions are contrasted. Every setting stands in jaxeap/pipeline/settings.py, and
+`--config.KEY=none` unsets one that need not be set. What is finished in the work directory is reused, so the same
+command goes on where an interrupted one stopped.
 """
 
 from __future__ import annotations
@@ -27,32 +31,42 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.settings import require_known_keys
+from jaxeap.pipeline.compare import compare_runs
+from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
+from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
+from jaxeap.pipeline.settings import optional_keys, require_known_keys
 from jaxeap.pipeline.summary import print_summary
 
 REPOSITORY = Path(__file__).resolve().parent
 EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"
 INTERRUPTED = 130
+UNSET = "none"
 FILE_WIDTH = 120
 """Columns of the tables where the output goes to a file and not to a terminal."""
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the experiment.", lock_config=True)
+_COMPARE = flags.DEFINE_bool("compare", False, "Set the finished work directories that are named side by side.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; is made where it is missing.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what the run would take of memory, disk and time, and end.")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the pipeline and prints what it found; returns the exit status, 1 for what the user can put right."""
     try:
-        if len(leftover := parse_flags(arguments)) > 1:
+        if len(leftover := parse_flags(arguments)) > 1 and not _COMPARE.value:
             raise ValueError(f"unexpected argument {leftover[1]!r}; flags are written --name=value")
         config, workdir = _CONFIG.value, _WORKDIR.value
-        if config is None or not workdir:
-            raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         console = rich.console.Console()
         if not console.is_terminal:
             console = rich.console.Console(width=FILE_WIDTH)
-        outcomes = run_pipeline(config, workdir, console)
-        print_summary(workdir, outcomes, console)
+        if _COMPARE.value:
+            compare_runs(leftover[1:], workdir, console)
+            return 0
+        if config is None or not (workdir or _DRY_RUN.value):
+            raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
+        for key in unset_keys(arguments):
+            config.update_from_flattened_dict({key: None})
+        run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
     except Exception as error:
@@ -62,6 +76,29 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.console.Console) -> None:
+    """One experiment or a grid of them; with --dry_run the plan alone.
+
+    Raises:
+      ValueError: the run cannot fit into the memory of the device; and as `run_pipeline`.
+    """
+    if is_grid(config):
+        plans = plan_grid(config, console)
+        if not _DRY_RUN.value:
+            for plan in plans.values():
+                plan.require()
+            run_grid(config, workdir, console)
+        return
+    plan = plan_run(config)
+    if _DRY_RUN.value:
+        print_plan(plan, config, console)
+        return
+    print_short_plan(plan, console)
+    plan.require()
+    outcomes = run_pipeline(config, workdir, console)
+    print_summary(workdir, outcomes, console)
+
+
 def parse_flags(arguments: Sequence[str]) -> list[str]:
     """Parses the command line; returns what is not a flag.
 
@@ -69,10 +106,30 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
       ValueError: a setting is overridden that does not exist; that is found before the config file is run.
     """
     app.define_help_flags()
-    names = [argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")]
-    settings = [name.removeprefix("config.") for name in names if name.startswith("config.")]
+    flags.FLAGS.set_gnu_getopt(True)  # Flags may follow the folders of --compare.
+    settings = [key for key, _ in _settings_in(arguments) if key.partition(".")[0] != "grid"]
     require_known_keys(settings, "--config")
-    return flags.FLAGS(list(arguments))
+    unset = {f"--config.{key}={UNSET}" for key in unset_keys(arguments)}
+    return flags.FLAGS([argument for argument in arguments if argument not in unset])
+
+
+def unset_keys(arguments: Sequence[str]) -> list[str]:
+    """The settings that the command line makes None, which no flag of their type can.
+
+    Raises:
+      ValueError: a setting must have a value.
+    """
+    keys = [key for key, value in _settings_in(arguments) if value == UNSET]
+    if needed := [key for key in keys if key not in optional_keys()]:
+        optional = ", ".join(sorted(optional_keys()))
+        raise ValueError(f"--config.{needed[0]}={UNSET}: it must have a value; {UNSET} is for {optional}")
+    return keys
+
+
+def _settings_in(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """Key and value of every override."""
+    pairs = [argument.lstrip("-").partition("=")[::2] for argument in arguments if argument.startswith("--")]
+    return [(name.removeprefix("config."), value) for name, value in pairs if name.startswith("config.")]
 
 
 def message_for_user(error: Exception) -> str | None:

@@ -1,6 +1,7 @@
 """The experiments: each config loads, says what a reader must know, and runs on models of its kind."""
 
 import importlib.util
+import itertools
 import json
 from pathlib import Path
 
@@ -8,24 +9,27 @@ import jax.numpy as jnp
 import ml_collections
 import pytest
 import rich.console
-import tokenizers
-import transformers
 
-from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
-from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.settings import validate
+from jaxeap.pipeline.grid import cells_of, is_grid
+from jaxeap.pipeline.planning import plan_run
+from jaxeap.pipeline.planning.shapes import planned_config
+from jaxeap.pipeline.settings import flat, validate
 from jaxeap.pipeline.stages.respond import responses_of
+from jaxeap.report.published import PUBLISHED
 from jaxeap.tasks.questions import Question, write_questions
+from tests.chat_model import chat_tokenizer, flagship_shape
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+NAMES = sorted(
+    str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.py") if path.parent.name != "lab"
+)
 
 
 def module_of(name: str):
-    spec = importlib.util.spec_from_file_location(f"configs.{name}", FOLDER / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"configs.{name.replace('/', '.')}", FOLDER / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -36,18 +40,75 @@ def load(name: str) -> ml_collections.ConfigDict:
     return module_of(name).get_config()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_config_is_valid_once_the_pair_and_the_questions_are_given(name):
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def runs_of(name: str) -> list[ml_collections.ConfigDict]:
+    """The config, or those of its cells, with what a user must give."""
     config = load(name)
-    for key in ("base", "tuned", "questions"):
-        config[key] = config[key] or "given"
-    validate(config)
+    runs = [cell.config for cell in cells_of(config)] if is_grid(config) else [config]
+    for run in runs:
+        if run.questions.startswith("hub:"):
+            run.question_revision = COMMIT
+    return runs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_is_valid_once_the_questions_are_pinned(name):
+    if "tiny" not in name:
+        pytest.importorskip("math_verify")
+    for run in runs_of(name):
+        validate(run)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shape_of_every_model_is_known_without_a_network(name, monkeypatch):
+    monkeypatch.setattr("jaxeap.pipeline.planning.shapes.snapshot", lambda *_: pytest.fail("asked the Hub"))
+    for run in runs_of(name):
+        base, tuned = (planned_config(run[role])[0] for role in ("base", "tuned"))
+        assert (base.num_layers, base.num_heads, base.embed_dim) == (tuned.num_layers, tuned.num_heads, tuned.embed_dim)
+
+
+@pytest.mark.parametrize("name", ["qwen_grpo", *(f"paper/{n}" for n in ("deepseek_math", "mistral", "qwen25"))])
+def test_a_7b_config_fits_one_80_gb_device_as_it_stands(name):
+    pytest.importorskip("math_verify")
+    config = load(name)
+    config.plan.device_gb = 80.0
+    plan = plan_run(config)
+    assert plan.problems == ()
+    assert 6e9 < plan.parameters < 8e9
+
+
+def test_published_figures_stand_in_the_docstring_of_the_config_that_would_give_them():
+    grid = load("grid/paper")
+    by_name = {cell.name: cell.config for cell in cells_of(grid)}
+    for cell in PUBLISHED:
+        run, single = by_name[f"{cell.pair}/{cell.dataset}/alpha_{cell.alpha:g}"], load(f"paper/{cell.pair}")
+        assert flat(run) == flat(single)
+        text = module_of(f"paper/{cell.pair}").__doc__
+        assert f"alpha {cell.alpha:g} ({cell.method})" in text
+        numbers = [float(word.rstrip(",.")) for word in text.split() if word[:1].isdigit() and is_number(word)]
+        for base, tuned in cell.values.values():
+            assert any((base, tuned) == pair for pair in itertools.pairwise(numbers)), (base, tuned)
+
+
+def is_number(word: str) -> bool:
+    try:
+        float(word.rstrip(",."))
+    except ValueError:
+        return False
+    return True
+
+
+def test_checkpoints_of_a_run_are_its_revisions():
+    grid = module_of("rlvr/checkpoints").get_config("step-10,main")
+    assert [cell.config.tuned.partition("@")[2] for cell in cells_of(grid)] == ["main", "step-10"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_docstring_names_paper_row_command_and_hardware(name):
     text = module_of(name).__doc__
-    for heading in ("Paper row:", "Command:", "Hardware:", "Time:", f"--config=configs/{name}.py"):
+    for heading in ("Paper row:", "Command:", "Hardware:", "Time:", "--workdir=", f"--config=configs/{name}.py"):
         assert heading in text, heading
 
 
@@ -59,49 +120,12 @@ def test_demo_finds_its_pair_from_any_folder(tmp_path, monkeypatch):
         assert (Path(folder) / "model.safetensors").is_file()
 
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
-def chat_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """One token a byte, and Qwen's markers of a conversation."""
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(tokenizers.models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = tokenizers.decoders.ByteLevel()
-    backend.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        chat_template=CHAT_TEMPLATE,
-    )
-
-
 def test_flagship_runs_on_small_models_of_its_kind(tmp_path, monkeypatch):
     """bfloat16, the paper's prompt, several stop tokens, questions from a file, answers graded by value."""
     pytest.importorskip("math_verify")
     tokenizer = chat_tokenizer()
-    shape = ModelConfig(
-        family="qwen2",
-        vocab_size=272,
-        embed_dim=32,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=8,
-        mlp_dim=48,
-        activation="silu",
-        norm_epsilon=1e-6,
-        rope=RopeConfig(theta=1e6),
-        windows=(None, None),
-        qkv_bias=True,
-        tied_embeddings=False,
-    )
     for seed, role in enumerate(("base", "tuned")):
-        save_model(Decoder.random(shape, seed, jnp.float32), tmp_path / role, tokenizer)
+        save_model(Decoder.random(flagship_shape(), seed, jnp.float32), tmp_path / role, tokenizer)
         stops = {"eos_token_id": [tokenizer.convert_tokens_to_ids(t) for t in ("<|im_end|>", "<|endoftext|>")]}
         (tmp_path / role / "generation_config.json").write_text(json.dumps(stops))
     questions = [Question(str(n), f"What is {n} + {n * n}?", str(n + n * n)) for n in range(5)]

@@ -16,7 +16,9 @@ from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
 from jaxeap.pipeline.workdir import open_workdir
+from jaxeap.tasks.questions import Question, write_questions
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
+from tests.chat_model import chat_tokenizer, flagship_shape
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -30,6 +32,7 @@ def get_config():
     config.sampling.max_new_tokens = 4
     config.selection.correctness = "both_wrong"
     config.bootstrap.resamples = 20
+    config.report.figures = config.report.page = False
     return config
 """
 
@@ -106,6 +109,64 @@ def test_wrong_group_in_a_config_file_is_named(tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+def test_dry_run_prints_the_plan_and_reads_no_weight(run, capsys, monkeypatch, tmp_path):
+    folder = REPOSITORY / "pairs" / "arithmetic" / "base"
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_bytes((folder / "config.json").read_bytes())
+    arguments = ["run.py", "--config=configs/tiny_grpo.py", "--dry_run", "--config.num_questions=none"]
+    arguments += [f"--config.{role}={tmp_path / 'model'}" for role in ("base", "tuned")]
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(run, "run_pipeline", lambda *_: pytest.fail("it ran"))
+    assert run.main(arguments) == 0
+    said = capsys.readouterr().out
+    for text in ("questions  2,461", "prompts were not counted", "fits: "):
+        assert text in said, text
+
+
+def test_what_must_have_a_value_cannot_be_unset(run, capsys):
+    assert run.main(["run.py", "--config=configs/tiny_grpo.py", "--config.dtype=none"]) == 1
+    assert "error: --config.dtype=none: it must have a value; none is for adapter_base, math" in capsys.readouterr().err
+    assert run.unset_keys(["run.py", "--config.selection.max_pairs=none", "--config.dtype=float32"]) == [
+        "selection.max_pairs"
+    ]
+
+
+@pytest.mark.slow
+def test_flagship_from_the_command_line_on_small_models(tmp_path):
+    """The command of its docstring, with what untrained models need: short answers, none of them right."""
+    pytest.importorskip("math_verify")
+    for seed, role in enumerate(("base", "tuned")):
+        save_model(Decoder.random(flagship_shape(), seed), tmp_path / role, chat_tokenizer())
+    write_questions(tmp_path / "q.jsonl", [Question(str(n), f"What is {n} + 1?", str(n + 1)) for n in range(5)])
+    ended = started(
+        "--config=" + str(REPOSITORY / "configs" / "qwen_grpo.py"),
+        "--workdir=w",
+        *(f"--config.{role}={role}" for role in ("base", "tuned")),
+        "--config.questions=q.jsonl",
+        "--config.num_questions=none",
+        "--config.sampling.max_new_tokens=24",
+        "--config.selection.correctness=both_wrong",
+        "--config.bootstrap.resamples=50",
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "plan: 5 questions" in ended.stdout
+    assert json.loads((tmp_path / "w" / "metrics.json").read_text())["contrast"]["examples"] >= 1
+
+
+@pytest.mark.slow
+def test_tiny_grid_from_the_command_line(tmp_path):
+    arguments = ("--config=" + str(REPOSITORY / "configs" / "grid" / "tiny.py"), "--workdir=w")
+    only = """--config.grid.only=('grpo/*', 'sft/*/alpha_1')"""
+    ended = started(*arguments, only, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    cells = json.loads((tmp_path / "w" / "grid.json").read_text())["cells"]
+    assert [(cell["pair"], cell["alpha"]) for cell in cells] == [("grpo", 0.5), ("grpo", 1.0), ("sft", 1.0)]
+    planned = started(*arguments, only, "--dry_run", cwd=tmp_path)
+    assert "3 cells: answering" in planned.stdout
+
+
 def raised(raiser) -> Exception:
     try:
         raiser()
@@ -142,3 +203,15 @@ def test_interruption_says_how_to_go_on(run, capsys, monkeypatch):
     monkeypatch.setattr(run, "parse_flags", interrupted)
     assert run.main(["run.py"]) == 130
     assert "goes on" in capsys.readouterr().err
+
+
+def test_compare_takes_folders_before_and_after_flags(run, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "compare_runs", lambda folders, target, console: calls.append((folders, target)))
+    try:
+        assert run.main(["run.py", "--compare", "one", "two", f"--workdir={tmp_path}"]) == 0
+        assert run.main(["run.py", "one", "--compare", "two"]) == 0
+        assert calls[0] == (["one", "two"], str(tmp_path)) and calls[1][0] == ["one", "two"]
+    finally:
+        run.flags.FLAGS.unparse_flags()
+        run.flags.FLAGS["compare"].unparse()

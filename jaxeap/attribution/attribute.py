@@ -30,9 +30,9 @@ from jaxeap.models.model import Decoder
 
 
 class Method(NamedTuple):
-    """A method: its function (scores and loss of a batch) and the dataclass of its own options."""
+    """A method: its function (scores, loss and gradient norm of a batch) and the dataclass of its own options."""
 
-    function: Callable[..., tuple[jax.Array, jax.Array]]
+    function: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
     options: type
 
 
@@ -96,8 +96,8 @@ def attribute(
     if chunk is None:
         chunk = automatic_chunk(graph, model.config, length, chunk_bytes)
     settings = Settings(level, ablation, min(chunk, length), seed)
-    scores, loss = function(model.weights, model.config, batch, reference, settings, options_class(**options))
-    return AttributionResult(scores, loss, graph, method, ablation, seed)
+    scores, loss, norm = function(model.weights, model.config, batch, reference, settings, options_class(**options))
+    return AttributionResult(scores, loss, graph, method, ablation, seed, norm)
 
 
 def mean_sources(model: Decoder, batches: Batch | Iterable[Batch], over: MeanOver = "real_positions") -> Sources:
@@ -115,9 +115,12 @@ def mean_sources(model: Decoder, batches: Batch | Iterable[Batch], over: MeanOve
         raise ValueError("the reference set for mean ablation is empty")
     for batch in batches:
         batch.check_vocabulary(model.config)
-    return mean_of_sums(
-        _source_sums(model.weights, model.config, jnp.asarray(b.tokens), jnp.asarray(b.mask), over) for b in batches
-    )
+    return mean_of_sums(summed_sources(model, batch, over) for batch in batches)
+
+
+def summed_sources(model: Decoder, batch: Batch, over: MeanOver) -> tuple[Sources, jax.Array]:
+    """Sums of the sources over a batch and how many positions were summed, as of `source_sums`; a forward pass."""
+    return _source_sums(model.weights, model.config, jnp.asarray(batch.tokens), jnp.asarray(batch.mask), over)
 
 
 _source_sums = functools.partial(jax.jit, static_argnums=(1, 4))(source_sums)

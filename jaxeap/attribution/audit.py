@@ -35,6 +35,7 @@ class Audit:
       spearman, pearson: correlations over edges of the mean over examples.
       sign_agreement: share of edges whose mean score and mean effect have the same sign.
       slope: least-squares slope through the origin of effect on score; 1 where first order is all there is.
+      median_relative_error: of |score - effect| / |effect|, means over examples, over edges with an effect.
       confidence: level of the intervals.
     """
 
@@ -45,11 +46,12 @@ class Audit:
     pearson: Estimate
     sign_agreement: Estimate
     slope: Estimate
+    median_relative_error: Estimate
     confidence: float
 
     def to_json(self) -> dict[str, Any]:
         """What a report prints, as plain numbers."""
-        names = ("spearman", "pearson", "sign_agreement", "slope")
+        names = ("spearman", "pearson", "sign_agreement", "slope", "median_relative_error")
         return {
             "edges": len(self.edges),
             "examples": len(self.scores),
@@ -114,27 +116,48 @@ def audit(
     )
     rows, columns = sample.T
     effects = np.asarray(patched.scores, np.float64)[:, rows, columns]
-    scores = scores[:, rows, columns]
+    return agreement(sample, scores[:, rows, columns], effects, seed, resamples, confidence)
+
+
+def agreement(
+    edges: np.ndarray,
+    scores: np.ndarray,
+    effects: np.ndarray,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Audit:
+    """How well scores tell the exact effects of the same edges on the same examples.
+
+    Args:
+      edges: [E, 2] (source, destination) indices.
+      scores, effects: [B, E].
+      seed, resamples, confidence: as of `audit`.
+    """
+    scores, effects = scores.astype(np.float64), effects.astype(np.float64)
     mean_score, mean_effect = scores.mean(axis=0), effects.mean(axis=0)
 
-    def estimate(statistic: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
-        value = statistic(mean_score, mean_effect)
+    def estimate(statistic: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Estimate:
+        (value,) = statistic(mean_score[None], mean_effect[None])
         if not np.isfinite(value):
             return Estimate(None, None)
-        draws = np.random.default_rng([seed, 1]).integers(len(sample), size=(resamples, len(sample)))
-        resampled = np.array([statistic(mean_score[draw], mean_effect[draw]) for draw in draws])
+        draws = np.random.default_rng([seed, 1]).integers(len(edges), size=(resamples, len(edges)))
+        resampled = np.concatenate(
+            [statistic(mean_score[some], mean_effect[some]) for some in np.array_split(draws, -(-draws.size // 10**6))]
+        )
         tail = (1 - confidence) / 2
         low, high = np.nanquantile(resampled, [tail, 1 - tail])
         return Estimate(float(value), (float(low), float(high)))
 
     return Audit(
-        edges=sample,
+        edges=edges,
         scores=scores,
         effects=effects,
-        spearman=estimate(lambda a, b: _correlation(scipy.stats.rankdata(a), scipy.stats.rankdata(b))),
+        spearman=estimate(lambda a, b: _correlation(scipy.stats.rankdata(a, axis=1), scipy.stats.rankdata(b, axis=1))),
         pearson=estimate(_correlation),
-        sign_agreement=estimate(lambda a, b: float(np.mean(np.sign(a) == np.sign(b)))),
-        slope=estimate(lambda a, b: float(a @ b / (a @ a)) if a @ a > 0 else np.nan),
+        sign_agreement=estimate(lambda a, b: np.mean(np.sign(a) == np.sign(b), axis=1)),
+        slope=estimate(lambda a, b: _ratio(np.sum(a * b, axis=1), np.sum(a * a, axis=1))),
+        median_relative_error=estimate(_median_relative_error),
         confidence=confidence,
     )
 
@@ -166,8 +189,20 @@ def stratified_sample(sizes: np.ndarray, graph: EdgeGraph, count: int, rng: np.r
     return every[np.sort(order[np.concatenate([chosen, missing])])]
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson correlation, NaN where one side is constant."""
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else float("nan")
+def _median_relative_error(score: np.ndarray, effect: np.ndarray) -> np.ndarray:
+    """[R] from [R, E]; edges without an effect are left out."""
+    errors = np.divide(np.abs(score - effect), np.abs(effect), out=np.full(score.shape, np.nan), where=effect != 0)
+    found = np.full(len(errors), np.nan)
+    some = np.isfinite(errors).any(axis=1)
+    found[some] = np.nanmedian(errors[some], axis=1)
+    return found
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each row of [R, E], NaN where one side is constant."""
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    return _ratio(np.sum(a * b, axis=1), np.sqrt(np.sum(a * a, axis=1) * np.sum(b * b, axis=1)))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)

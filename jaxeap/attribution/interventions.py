@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -158,8 +159,23 @@ def source_sums(
     return sums, jnp.sum(real, axis=axes, keepdims=True)
 
 
+def add_sums(one: tuple[Sources, jax.Array], other: tuple[Sources, jax.Array]) -> tuple[Sources, jax.Array]:
+    """Sums over both of two sets of examples, from `source_sums` of each; the shorter is padded at its end."""
+    longest = max(one[1].shape[1], other[1].shape[1])
+
+    def padded(a: jax.Array, axis: int) -> jax.Array:
+        widths = [(0, 0)] * a.ndim
+        widths[axis] = (0, longest - a.shape[axis])
+        return jnp.pad(a, widths)
+
+    def total(axis: int, a: jax.Array, b: jax.Array) -> jax.Array:
+        return padded(a, axis) + padded(b, axis)
+
+    return jax.tree.map(total, _POSITION_AXES, one[0], other[0]), total(1, one[1], other[1])
+
+
 def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
-    """Mean output of each source from the sums of several batches, shorter ones padded at their end.
+    """Mean output of each source from the sums of several batches, of which one is held at a time.
 
     Returns:
       embedding [1, T', D], heads [L, 1, T', H, K], attention and mlp [L, 1, T', D], float32; T' is 1 for a mean over
@@ -168,30 +184,19 @@ def mean_of_sums(parts: Iterable[tuple[Sources, jax.Array]]) -> Sources:
     Raises:
       ValueError: a mean for each position of a reference set whose examples have but one.
     """
-    parts = list(parts)
-    longest = max(counts.shape[1] for _, counts in parts)
-
-    def padded(a: jax.Array, axis: int) -> jax.Array:
-        widths = [(0, 0)] * a.ndim
-        widths[axis] = (0, longest - a.shape[axis])
-        return jnp.pad(a, widths)
-
-    count = jnp.sum(jnp.stack([padded(counts, 1) for _, counts in parts]), axis=0)  # [1, T']
+    sums, count = functools.reduce(add_sums, parts)
+    longest = count.shape[1]
     covered = int(np.sum(np.asarray(count) > 0))
     if covered == 1 < longest:
         raise ValueError("the reference set's examples have one position each; take the mean over 'real_positions'")
-    axes = Sources(embedding=1, heads=2, attention=2, mlp=2)  # type: ignore[arg-type]
-
-    def total_of(axis: int, *arrays: jax.Array) -> jax.Array:
-        return jax.lax.slice_in_dim(
-            jnp.sum(jnp.stack([padded(a, axis) for a in arrays]), axis=0), 0, covered, axis=axis
-        )
-
-    total = jax.tree.map(total_of, axes, *(sums for sums, _ in parts))
     count = count[:, :covered]
+    total = jax.tree.map(lambda axis, a: jax.lax.slice_in_dim(a, 0, covered, axis=axis), _POSITION_AXES, sums)
     return Sources(
         embedding=total.embedding / count[:, :, None],
         heads=total.heads / count[None, :, :, None, None],
         attention=total.attention / count[None, :, :, None],
         mlp=total.mlp / count[None, :, :, None],
     )
+
+
+_POSITION_AXES = Sources(embedding=1, heads=2, attention=2, mlp=2)  # type: ignore[arg-type]

@@ -54,3 +54,27 @@ def counted_loss(
         offsets = jnp.arange(len(blocks[0]), dtype=jnp.int32) * TARGET_BLOCK
         total = jnp.sum(jax.lax.map(lambda block: jax.checkpoint(summed)(*block), (*blocks, offsets)), axis=0)
     return total / jnp.sum(counted, axis=1).astype(jnp.float32)
+
+
+def gradient_norm(gradient: jax.Array) -> jax.Array:
+    """Euclidean norm of each example's gradient [B, T, D] by the last residual stream: [B] float32.
+
+    Over all positions; those that predict nothing counted, padding among them, have a gradient of exactly 0.
+    """
+    return jnp.sqrt(jnp.sum(jnp.square(gradient.astype(jnp.float32)), axis=(1, 2)))
+
+
+def loss_and_gradient_norm(
+    weights: Weights, config: ModelConfig, final: jax.Array, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
+    """`counted_loss` [B] and `gradient_norm` [B], for methods whose backward pass, if any, is not the clean run's.
+
+    Only the unembedding is run backward.
+    """
+
+    def summed_loss(final: jax.Array) -> tuple[jax.Array, jax.Array]:
+        loss = counted_loss(weights, config, final, batch)
+        return jnp.sum(loss), loss
+
+    gradient, loss = jax.grad(summed_loss, has_aux=True)(final)
+    return loss, gradient_norm(gradient)

@@ -22,6 +22,8 @@ class AttributionResult:
       method: which method made the scores.
       ablation: what sources were replaced by.
       seed: of the draw for ablation "resample".
+      gradient_norm: [B] float32, Euclidean norm of the gradient of each example's loss by its last residual stream:
+        what every score of a gradient method scales with. None in a result that was put together without it.
     """
 
     scores: jax.Array
@@ -30,3 +32,4 @@ class AttributionResult:
     method: str
     ablation: Ablation
     seed: int = 0
+    gradient_norm: jax.Array | None = None

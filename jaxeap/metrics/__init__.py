@@ -4,6 +4,7 @@ Knows arrays and the graph's arrays only (NumPy and SciPy, float64): no decoder,
 """
 
 from jaxeap.metrics.contrast import Contrast, MetricContrast, contrast
+from jaxeap.metrics.inference.options import InferenceOptions
 from jaxeap.metrics.layer_intensity import LayerIntensity, layer_intensity
 from jaxeap.metrics.measures import Measure, evaluate, measures
 from jaxeap.metrics.node_entropy import node_output_entropy
@@ -11,6 +12,7 @@ from jaxeap.metrics.options import MetricOptions
 
 __all__ = [
     "Contrast",
+    "InferenceOptions",
     "LayerIntensity",
     "Measure",
     "MetricContrast",

@@ -1,5 +1,7 @@
 """What the metrics take from a score array: checks at the border and the choice of matrix entries."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,13 +11,16 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def check_scores(scores: npt.NDArray, mask: BoolArray, owner: str = "these") -> None:
+def check_scores(
+    scores: npt.NDArray, mask: BoolArray, owner: str = "these", places: Sequence[int] | npt.NDArray | None = None
+) -> None:
     """Refuses scores that no metric could be computed from.
 
     Args:
         scores: [N, S, J] float32 or float64, one matrix of edge scores per example.
         mask: [S, J] bool, True where the graph has an edge.
         owner: whose scores they are, for the message ("base", "tuned").
+        places: of a shard, which examples it holds, for the message; None where they are all.
 
     Raises:
         ValueError: wrong rank, shape or dtype, no examples, no edges, NaN or infinity, or a score where no edge is.
@@ -35,7 +40,7 @@ def check_scores(scores: npt.NDArray, mask: BoolArray, owner: str = "these") -> 
     if len(scores) == 0:
         raise ValueError(f"{owner} scores hold no examples: nothing to measure; loosen the selection of questions")
     non_edges = ~mask
-    for example, matrix in enumerate(scores):
+    for example, matrix in zip(range(len(scores)) if places is None else places, scores, strict=True):
         if not np.isfinite(matrix).all():
             source, destination = np.argwhere(~np.isfinite(matrix))[0]
             raise ValueError(

@@ -10,17 +10,19 @@ import numpy.typing as npt
 from jaxeap.metrics.bootstrap import Interval, check_confidence, percentile_interval, resample_weights
 from jaxeap.metrics.contrast import check_pair
 from jaxeap.metrics.entries import BoolArray, FloatArray
+from jaxeap.metrics.entry_groups import LOGITS
+from jaxeap.metrics.inference.bca import bca_interval
+from jaxeap.metrics.inference.options import Method
 from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.stream import ScoreStream, as_stream, per_example
 from jaxeap.metrics.weighting import weighted_mean
-
-LOGITS = "logits"
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerIntensity:
     """Intensity of one layer's destinations (or of the logits) in both models, in the units of the scores.
 
-    Intervals are bootstrap percentile intervals over questions, None with a single question. That of the difference is
+    Intervals are bootstrap intervals over questions, None with a single question. That of the difference is
     paired; the bands of the two models may overlap where it excludes zero.
     """
 
@@ -67,22 +69,23 @@ def layer_intensity_per_example(
 
 
 def layer_intensity(
-    base_scores: npt.NDArray,
-    tuned_scores: npt.NDArray,
+    base_scores: npt.NDArray | ScoreStream,
+    tuned_scores: npt.NDArray | ScoreStream,
     mask: BoolArray,
     destinations: Sequence[str],
     *,
     resamples: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
+    method: Method = "bca",
 ) -> tuple[LayerIntensity, ...]:
     """Intensity by layer of the destination, logits apart, over the same resamples as `contrast` with the same seed.
 
     Args:
-        base_scores, tuned_scores: [N, S, J] float32 or float64.
+        base_scores, tuned_scores: [N, S, J] float32 or float64, or streams of them.
         mask: [S, J] bool.
         destinations: J node names.
-        resamples, seed, confidence: as for `contrast`.
+        resamples, seed, confidence, method: as for `contrast`.
 
     Raises:
         ValueError: as `contrast`; when a name cannot be read, or names and mask do not fit.
@@ -95,29 +98,37 @@ def layer_intensity(
     for layer, group in groups.items():
         if not mask[:, group].any():
             raise ValueError(f"the mask has no edge into {layer}: it cannot be the mask of these destinations")
-    base = layer_intensity_per_example(base_scores, mask, groups)
-    tuned = layer_intensity_per_example(tuned_scores, mask, groups)
+    (base,), (tuned,) = (
+        per_example(as_stream(scores), [lambda shard: layer_intensity_per_example(shard, mask, groups)])
+        for scores in (base_scores, tuned_scores)
+    )
+    models = {"base": base, "tuned": tuned, "difference": tuned - base}
     blocks = [
-        (weighted_mean(base, weights), weighted_mean(tuned, weights))
+        {name: weighted_mean(values, weights) for name, values in models.items()}
         for weights in resample_weights(len(base), resamples, seed)
     ]
-    base_resampled, tuned_resampled = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    resampled = {name: np.concatenate([block[name] for block in blocks]) for name in models}
 
-    def interval(values: FloatArray) -> Interval | None:
-        return percentile_interval(values, confidence) if len(base) > 1 else None
+    def interval(name: str, index: int) -> Interval | None:
+        values = models[name][:, index]
+        if len(values) < 2:
+            return None
+        if method == "bca":
+            left_out = (values.sum() - values) / (len(values) - 1)
+            found = bca_interval(float(values.mean()), resampled[name][:, index], left_out, confidence)
+            return found and found[0]
+        return percentile_interval(resampled[name][:, index], confidence)
 
-    ones = np.ones((1, len(base)))
-    base_values, tuned_values = weighted_mean(base, ones)[0], weighted_mean(tuned, ones)[0]
     return tuple(
         LayerIntensity(
             layer=layer,
             edges=int(mask[:, group].sum()),
-            base=float(base_values[index]),
-            tuned=float(tuned_values[index]),
-            difference=float(tuned_values[index] - base_values[index]),
-            base_interval=interval(base_resampled[:, index]),
-            tuned_interval=interval(tuned_resampled[:, index]),
-            difference_interval=interval(tuned_resampled[:, index] - base_resampled[:, index]),
+            base=float(base[:, index].mean()),
+            tuned=float(tuned[:, index].mean()),
+            difference=float(tuned[:, index].mean() - base[:, index].mean()),
+            base_interval=interval("base", index),
+            tuned_interval=interval("tuned", index),
+            difference_interval=interval("difference", index),
         )
         for index, (layer, group) in enumerate(groups.items())
     )

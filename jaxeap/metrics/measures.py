@@ -7,20 +7,23 @@ which is a vector of weights over the examples, costs a matrix product.
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from jaxeap.metrics.complexity import histogram_counts, histogram_entropy, histogram_uppers
-from jaxeap.metrics.diversity import correlation_matrix, diversity
+from jaxeap.metrics.concentration import gini_per_example, top_mass_per_example
+from jaxeap.metrics.diversity import correlation_matrix, diversity, standardised
 from jaxeap.metrics.entries import BoolArray, FloatArray, check_scores
 from jaxeap.metrics.intensity import intensity_per_example
 from jaxeap.metrics.kurtosis import kurtosis_per_example
 from jaxeap.metrics.node_entropy import node_entropy_per_example
 from jaxeap.metrics.options import MetricOptions
 from jaxeap.metrics.participation import effective_edges, participation_entropy
+from jaxeap.metrics.swapping import Swap, swapped_diversity, swapped_entropy, swapped_mean, swapped_median
 from jaxeap.metrics.tails import tail_index_per_example
-from jaxeap.metrics.weighting import defined_examples, weighted_mean
+from jaxeap.metrics.weighting import defined_examples, weighted_mean, weighted_median
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Measure:
         per_example: (scores [N, S, J], mask [S, J]) -> statistics [N, ...]; all NaN for an example without a value.
         combine: (statistics, weights [R, N]) -> [R], the metric of each weighted set of examples.
         fewest_for_interval: the number of examples below which resampling them says nothing about the metric.
+        centre: what `combine` makes of statistics [N]: their "mean", their "median", or of all examples "pooled" one
+            number that is no centre of single ones.
+        swap: the difference between the models after exchanging them within questions, for the permutation test.
+        standardise: of a metric whose statistics [N, N] are about pairs of examples, scores [n, S, J] and mask to the
+            vectors [n, E] whose products they are; None otherwise.
     """
 
     name: str
@@ -40,6 +48,9 @@ class Measure:
     per_example: Callable[[npt.NDArray, BoolArray], FloatArray]
     combine: Callable[[FloatArray, FloatArray], FloatArray] = weighted_mean
     fewest_for_interval: int = 2
+    centre: Literal["mean", "median", "pooled"] = "mean"
+    swap: Swap = swapped_mean
+    standardise: Callable[[npt.NDArray, BoolArray], FloatArray] | None = None
 
 
 def measures(options: MetricOptions, histogram_upper: float) -> tuple[Measure, ...]:
@@ -52,17 +63,37 @@ def measures(options: MetricOptions, histogram_upper: float) -> tuple[Measure, .
     entries = options.entries
     counts = partial(histogram_counts, entries=entries, bins=options.bins, upper=histogram_upper)
     kurtosis = partial(kurtosis_per_example, entries=entries, definition=options.kurtosis)
+    standardise = partial(standardised, entries=entries, correlation=options.correlation)
     correlations = partial(correlation_matrix, entries=entries, correlation=options.correlation)
     return (
         Measure("intensity", "Activation intensity", partial(intensity_per_example, entries=entries)),
-        Measure("complexity", "Information complexity", counts, histogram_entropy),
+        Measure(
+            "complexity", "Information complexity", counts, histogram_entropy, centre="pooled", swap=swapped_entropy
+        ),
         Measure("kurtosis", "Distribution kurtosis", kurtosis),
-        # two examples make one pair, and every resample of them that has a pair has the same one
-        Measure("diversity", "Inter-sample diversity", correlations, diversity, fewest_for_interval=3),
+        Measure(
+            "diversity",
+            "Inter-sample diversity",
+            correlations,
+            diversity,
+            fewest_for_interval=3,  # two examples make one pair, and every resample that has a pair has the same one
+            centre="pooled",
+            swap=swapped_diversity,
+            standardise=standardise,
+        ),
         Measure("node_entropy", "Node output entropy", node_entropy_per_example),
         Measure("participation_entropy", "Participation entropy", participation_entropy),
         Measure("effective_edges", "Effective edges", effective_edges),
-        Measure("tail_index", "Tail index (quantiles)", tail_index_per_example),
+        Measure(
+            "tail_index",
+            "Tail index (quantiles)",
+            tail_index_per_example,
+            weighted_median,
+            centre="median",
+            swap=swapped_median,
+        ),
+        Measure("gini", "Gini coefficient", gini_per_example),
+        Measure("top_mass", "Top mass", partial(top_mass_per_example, share=options.top_share)),
     )
 
 

@@ -23,6 +23,7 @@ class MetricOptions:
             "per_model" gives each model its own largest |score|: complexity then answers to shape alone.
         kurtosis: "fisher" is excess kurtosis (0 for a normal distribution), "pearson" is not (3 for a normal one).
         correlation: inter-sample diversity correlates the "signed" scores, or their "absolute" values.
+        top_share: of the edges, whose share of the total |score| is the top mass; at least one edge is taken.
 
     Raises:
         ValueError: when a value is none of those above.
@@ -33,6 +34,7 @@ class MetricOptions:
     bin_range: BinRange = "shared"
     kurtosis: KurtosisDefinition = "fisher"
     correlation: Correlation = "signed"
+    top_share: float = 0.01
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -46,6 +48,8 @@ class MetricOptions:
                 raise ValueError(f"MetricOptions.{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
         if isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 2:
             raise ValueError(f"MetricOptions.bins is {self.bins!r}; give a whole number of at least 2")
+        if isinstance(self.top_share, bool) or not isinstance(self.top_share, float) or not 0 < self.top_share <= 1:
+            raise ValueError(f"MetricOptions.top_share is {self.top_share!r}; give a number above 0 and at most 1.0")
 
     def describe(self) -> str:
         """One line for tables: the choices in words."""
@@ -53,7 +57,8 @@ class MetricOptions:
         bin_range = {"shared": "one range for both models", "per_model": "a range per model"}[self.bin_range]
         kurtosis = {"fisher": "excess", "pearson": "Pearson"}[self.kurtosis]
         return (
-            f"{entries}; {self.bins} bins, {bin_range}; {kurtosis} kurtosis; correlation of {self.correlation} scores"
+            f"{entries}; {self.bins} bins, {bin_range}; {kurtosis} kurtosis; correlation of {self.correlation} scores; "
+            f"top mass of {100 * self.top_share:g}% of edges"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tail index: the weight of the tails by quantiles. The robust companion of the distribution kurtosis.
 
-The fourth power in the kurtosis lets the single largest score decide; quantiles do not move with it.
+The fourth power in the kurtosis lets the single largest score decide; quantiles do not move with it. Over questions the
+median is taken: the index is a ratio, and one question whose quartiles nearly coincide would decide over a mean.
 """
 
 import numpy as np

@@ -32,24 +32,26 @@ class KVCache:
 
     @classmethod
     def empty(cls, config: ModelConfig, batch: int, slots: int, dtype: Any) -> KVCache:
-        """Room for `slots` tokens in each of `batch` rows.
-
-        Raises:
-          ValueError: the model has learned positions, and fewer of them; or it turns long sequences by other angles.
-        """
-        if 0 < config.learned_positions < slots:
-            raise ValueError(
-                f"room for {slots} tokens was asked for, the model has {config.learned_positions} positions"
-            )
-        ropes = (config.rope, *config.layer_ropes)
-        for scaling in (rope.scaling for rope in ropes if rope is not None):
-            if isinstance(scaling, LongRopeScaling) and scaling.original_length < slots:
-                raise ValueError(
-                    f"room for {slots} tokens was asked for; beyond {scaling.original_length} this model turns keys "
-                    "otherwise (longrope), those in the cache too: ask for shorter answers"
-                )
+        """Room for `slots` tokens in each of `batch` rows; ValueError as of `require_room`."""
+        require_room(config, slots)
         shape = (config.num_layers, batch, slots, config.num_kv_heads, config.head_dim)
         return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.zeros((batch,), jnp.int32))
+
+
+def require_room(config: ModelConfig, slots: int) -> None:
+    """Refuses rows of `slots` tokens in a cache of the model.
+
+    Raises:
+      ValueError: the model has learned positions, and fewer of them; or it turns long sequences by other angles.
+    """
+    if 0 < config.learned_positions < slots:
+        raise ValueError(f"room for {slots} tokens was asked for, the model has {config.learned_positions} positions")
+    for scaling in (rope.scaling for rope in (config.rope, *config.layer_ropes) if rope is not None):
+        if isinstance(scaling, LongRopeScaling) and scaling.original_length < slots:
+            raise ValueError(
+                f"room for {slots} tokens was asked for; beyond {scaling.original_length} this model turns keys "
+                "otherwise (longrope), those in the cache too: ask for shorter answers"
+            )
 
 
 def extend(

@@ -3,7 +3,7 @@
 settings      every setting with its default; `default_config`
 runner        walks the stages: reuses, continues, repairs or makes each; `run_pipeline`
 summary       what a run says at its end
-stages/       respond, grade, select, attribute, contrast, report
+stages/       respond, grade, select, attribute, contrast, circuits, weights, exports, report
 stage         what a stage is, and the manifest in its folder
 fingerprint   what a result depends on, as one hash
 workdir       the lock, and where superseded results go

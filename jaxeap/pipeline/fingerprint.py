@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from jaxeap.models.hub import HUB
 from jaxeap.pipeline.artifacts import sha256
-from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB, HUB_QUESTIONS
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB_QUESTIONS
 
 KnownHashes = MutableMapping[str, tuple[int, int, str]]
 """Absolute path -> (size in bytes, modification time in ns, hash of the content)."""
@@ -61,6 +62,18 @@ def questions_identity(source: str, known: KnownHashes) -> str:
         others = ", ".join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))
         raise FileNotFoundError(f"{source}: no such file of questions (JSON lines), and not one of {others}")
     return content_hash(Path(source), known)
+
+
+def run_identity(workdir: str | Path, known: KnownHashes) -> str:
+    """Hash of what another run found.
+
+    Raises:
+      FileNotFoundError: the folder holds no metrics.json, so it is no finished run.
+    """
+    path = Path(workdir) / "metrics.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"config.controls.null_run: {path} does not exist; give the folder of a finished run")
+    return content_hash(path, known)
 
 
 def content_hash(path: Path, known: KnownHashes) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import ml_collections
+
+from jaxeap.models.hub import hub_name, snapshot
 from jaxeap.models.lora import base_folder, is_adapter
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -40,6 +43,21 @@ class ModelSource:
 
     def __str__(self) -> str:
         return str(self.folder) if self.adapted is None else f"{self.folder} on {self.adapted}"
+
+
+def with_local_models(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """A copy of the settings in which models on the Hub have become folders of this machine; fetches them.
+
+    Asked once a run: a branch of the Hub may move on, and all stages must read one state of it.
+
+    Raises:
+      FileNotFoundError: a model cannot be fetched; the message says what to do.
+    """
+    local = config.copy_and_resolve_references()
+    for key in ("base", "tuned", "adapter_base"):
+        if named := hub_name(config[key] or ""):
+            local[key] = str(snapshot(*named))
+    return local
 
 
 def pair_sources(

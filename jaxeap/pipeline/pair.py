@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+import jax
+
 from jaxeap.models.families import read_model_config
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
+from jaxeap.parallel.mesh import make_mesh
 from jaxeap.pipeline.model_source import ModelSource, pair_sources
 from jaxeap.tasks.selection import Role
 
@@ -39,10 +42,16 @@ def require_same_architecture(base_folder: str | Path, tuned_folder: str | Path)
         )
 
 
-def load_next(source: ModelSource, dtype: str) -> Decoder:
+def mesh_of(config: Mapping[str, Any]) -> jax.sharding.Mesh | None:
+    """The devices of a run; None for one device."""
+    fsdp, tensor = config["mesh"]["fsdp"], config["mesh"]["tensor"]
+    return None if fsdp == tensor == 1 else make_mesh(fsdp=fsdp, tensor=tensor)
+
+
+def load_next(source: ModelSource, dtype: str, mesh: jax.sharding.Mesh | None = None) -> Decoder:
     """Loads a model after the one before has left the memory, which may hold only one.
 
     The caller must have dropped it; a reference cycle would keep its weights until Python happens to look for cycles.
     """
     gc.collect()
-    return load_model(source.folder, dtype=dtype, base=source.adapted)
+    return load_model(source.folder, dtype=dtype, mesh=mesh, base=source.adapted)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB
+from jaxeap.models.hub import HUB
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS
 from jaxeap.tasks.arithmetic import arithmetic_problems
 from jaxeap.tasks.lab_tasks import LAB_TASKS
 from jaxeap.tasks.question_sets import load_question_set, read_question_set

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,9 @@ import rich.console
 
 from jaxeap.pipeline.artifacts import read_json, remove_unfinished, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
-from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity
+from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
+from jaxeap.pipeline.link import link_finished
+from jaxeap.pipeline.model_source import with_local_models
 from jaxeap.pipeline.pair import sources_of
 from jaxeap.pipeline.settings import flat, restricted, validate
 from jaxeap.pipeline.stage import (
@@ -38,6 +40,7 @@ HASHES = ".file_hashes.json"
 PUBLISHED = {
     "metrics.json": "contrast/metrics.json",
     "table.md": "report/table.md",
+    "table.tex": "report/table.tex",
     "weights.md": "report/weights.md",
     "report.html": "report/report.html",
 }
@@ -56,7 +59,10 @@ class StageOutcome:
 
 
 def run_pipeline(
-    config: ml_collections.ConfigDict, workdir: str | os.PathLike[str], console: rich.console.Console | None = None
+    config: ml_collections.ConfigDict,
+    workdir: str | os.PathLike[str],
+    console: rich.console.Console | None = None,
+    siblings: Sequence[Path] = (),
 ) -> list[StageOutcome]:
     """Runs every stage whose result is not in the work directory yet.
 
@@ -68,6 +74,7 @@ def run_pipeline(
       config: the settings, begun with `default_config()`.
       workdir: folder for all results; is made where it is missing.
       console: where messages and progress go; standard output where it is None.
+      siblings: other work directories; what they have finished and this run would make alike is taken from there.
 
     Raises:
       FileNotFoundError: a model folder or file of questions is missing.
@@ -76,24 +83,33 @@ def run_pipeline(
     """
     console = console or rich.console.Console()
     validate(config)
+    asked, config = config, with_local_models(config)
     with open_workdir(workdir) as folder:
         remove_unfinished([folder / stage.name for stage in STAGES])
         with console.status("identifying models and questions"):
-            identities = _identities(config, folder)
+            identities = _identities(config, folder, siblings)
         expected = _expected(config, identities)
         _supersede_outdated(folder, expected, console)
-        _write_config(folder / CONFIG, config)
+        for name in link_finished(expected, folder, siblings):
+            console.print(f"{name}: taken from a run before", highlight=False)
+        _write_config(folder / CONFIG, asked)
         use_compilation_cache(config.compilation_cache)
         outcomes = [_walk(stage, expected[stage.name], config, folder, console) for stage in STAGES]
         _publish(folder)
     return outcomes
 
 
-def _identities(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, str]:
-    known: KnownHashes = read_json(workdir / HASHES) if (workdir / HASHES).is_file() else {}
+def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:
+    known: KnownHashes = {}
+    for folder in (*siblings, workdir):
+        if (folder / HASHES).is_file():
+            known |= read_json(folder / HASHES)
     try:
         models = {role: model_identity(s.folder, known, s.adapted) for role, s in sources_of(config).items()}
-        return models | {"questions": questions_identity(config.questions, known)}
+        found = models | {"questions": questions_identity(config.questions, known)}
+        if config.controls.null_run:
+            found["controls.null_run"] = run_identity(config.controls.null_run, known)
+        return found
     finally:
         write_json(workdir / HASHES, known)
 
@@ -137,7 +153,7 @@ def _differences(found: Manifest | None, expected: Manifest) -> dict[str, str]:
 
 
 def _difference(key: str, before: Any, after: Any) -> str:
-    named_by_content = key in ("base", "tuned", "questions")
+    named_by_content = key in ("base", "tuned", "questions", "controls.null_run")
     return f"config.{key} (other content)" if named_by_content else f"config.{key} ({before!r} -> {after!r})"
 
 

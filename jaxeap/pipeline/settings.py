@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib.util
 import math
@@ -13,7 +14,12 @@ from ml_collections import config_dict
 
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.graph import Level
+from jaxeap.attribution.interventions import MeanOver
+from jaxeap.metrics.entry_groups import BY_ENTRIES
+from jaxeap.metrics.inference.options import METHODS as INTERVALS
 from jaxeap.metrics.options import MetricOptions
+from jaxeap.models.hub import HUB, hub_name
+from jaxeap.sampling.options import SamplingOptions
 from jaxeap.tasks.grading import GRADERS, MATH
 from jaxeap.tasks.lab_task import SPLITS
 from jaxeap.tasks.lab_tasks import LAB_TASKS
@@ -22,11 +28,31 @@ from jaxeap.tasks.selection import SelectionOptions
 from jaxeap.tasks.templates import QUESTION, resolve_template
 
 DTYPES = ("float32", "bfloat16", "float16")
-ABLATIONS = ("zero",)
-"""Those that need nothing but the model and the text."""
+ABLATIONS = ("zero", "mean", "resample")
+"""Those that need nothing but the model and the selected questions."""
+PATH_FROM_ABLATED_INPUT = ("eap_ig_inputs", "clean_corrupted")
+"""Methods that take gradients at, or on the way from, an input whose embedding is the ablated one."""
+SCORING_TUNING = ("attribution.batch_size", "attribution.options.side_by_side", "mesh")
+SCORING = (
+    "attribution.method",
+    "attribution.level",
+    "attribution.ablation",
+    "attribution.mean_over",
+    "attribution.seed",
+    "attribution.options.steps",
+    "attribution.options.rule",
+    "attribution.options.positions",
+    "attribution.options.constant_norm",
+    "attribution.options.linear_activation",
+    "attribution.options.halved_products",
+    "attribution.options.constant_attention",
+    "attribution.options.constant_routing",
+)
+"""Settings on which an edge's score depends."""
+BREAKDOWNS = (*BY_ENTRIES, "difficulty")
+RANKED_BY = ("absolute_mean", "mean_absolute")
+"""Strengths without a sign, which two circuits can be compared by."""
 GENERATED_QUESTIONS = tuple(f"{task}:{split}" for task in LAB_TASKS for split in SPLITS)
-HUB = "hub:"
-"""Begins the name of a question set that comes from the Hugging Face Hub."""
 HUB_QUESTIONS = tuple(f"{HUB}{name}" for name in QUESTION_SETS)
 GENERATED, IMPORTED = "generated", "imported"
 RECORDED = "recorded"
@@ -40,8 +66,9 @@ def default_config() -> ml_collections.ConfigDict:
     """
     config = ml_collections.ConfigDict()
 
-    # The pair: folders in Hugging Face form (config.json, safetensors, tokenizer files), or written by
-    # `python -m checkpoint_convert`. Before and after training.
+    # The pair, before and after training: folders in Hugging Face form (config.json, safetensors, tokenizer files), or
+    # written by `python -m checkpoint_convert`; or "hub:owner/name" and "hub:owner/name@revision" on the Hugging Face
+    # Hub, the revision being a branch, a tag or a commit.
     config.base = config_dict.placeholder(str)
     config.tuned = config_dict.placeholder(str)
     # Either may be the folder of a LoRA adapter (PEFT); this is the folder of the model that it was trained on. None:
@@ -49,6 +76,11 @@ def default_config() -> ml_collections.ConfigDict:
     config.adapter_base = config_dict.placeholder(str)
     # Of weights and activations; scores are float32 always.
     config.dtype = "float32"
+    # Devices over which the weights are cut: along the residual width, and along heads, feed-forward width and
+    # vocabulary. 1 x 1 is one device. Changes speed and memory, and results by rounding alone.
+    config.mesh = ml_collections.ConfigDict()
+    config.mesh.fsdp = 1
+    config.mesh.tensor = 1
 
     # A file of JSON lines; "arithmetic:test", "arithmetic:train" (or another task of `jaxeap.tasks.lab_tasks`) for
     # generated ones; "hub:gsm8k" (or another of `jaxeap.tasks.question_sets`) for a set from the Hugging Face Hub.
@@ -80,8 +112,19 @@ def default_config() -> ml_collections.ConfigDict:
     config.sampling = ml_collections.ConfigDict()
     config.sampling.max_new_tokens = 1024  # An answer that has not ended by then is unfinished, so it is wrong.
     config.sampling.temperature = 0.0  # 0 is greedy, as in the paper.
+    config.sampling.top_k = 0  # Draws from the k most likely tokens; 0 from all.
+    config.sampling.top_p = 1.0  # Draws from the most likely tokens that have this share together; 1 from all.
     config.sampling.seed = 0
-    config.sampling.batch_size = 32  # Changes speed and memory alone.
+    # Answers to each question. The first is graded, selected and attributed; all are kept and graded for the pass rate.
+    config.sampling.samples = 1
+    # Texts that end an answer, beside the model's end-of-text tokens; the answer's text ends before them.
+    # On the command line: --config.sampling.stop_strings="('Question:',)"
+    config.sampling.stop_strings = ()
+    # How many answers are written at once; tokens in a block of the cache of keys and values; tokens in all of it, None
+    # for batch_size answers of full length. These change speed and memory alone.
+    config.sampling.batch_size = 32
+    config.sampling.cache_block = 64
+    config.sampling.cache_tokens = config_dict.placeholder(int)
 
     # How answers are judged: one of `jaxeap.tasks.grading.GRADERS`; "recorded" takes the grades of imported responses.
     config.grader = "exact"
@@ -102,10 +145,32 @@ def default_config() -> ml_collections.ConfigDict:
     config.selection.unequal_prompts = "refuse"  # Only imported responses can have them; or "drop", "drop_lengths".
 
     config.attribution = ml_collections.ConfigDict()
-    config.attribution.method = "eap"
+    config.attribution.method = "eap"  # One of `jaxeap.attribution.attribute.METHODS`; docs/attribution.md.
     config.attribution.level = "block"  # Or "head".
+    # What a source is replaced by: "zero"; "mean", its mean output over all texts that the model is scored on;
+    # "resample", its output on another selected question, position by position.
     config.attribution.ablation = "zero"
+    config.attribution.mean_over = "real_positions"  # Or "each_position", a mean for each.
+    config.attribution.seed = 0  # Of the draw for "resample".
     config.attribution.batch_size = 8  # Changes speed and memory alone.
+    # The method's own options; None leaves its default, and one that the method has not is refused.
+    config.attribution.options = ml_collections.ConfigDict()
+    config.attribution.options.steps = config_dict.placeholder(int)  # eap_ig_inputs, eap_ig_activations
+    config.attribution.options.rule = config_dict.placeholder(str)  # the same; "midpoint" or one of `Rule`
+    config.attribution.options.positions = config_dict.placeholder(str)  # information_flow; "real", "predicting"
+    config.attribution.options.constant_norm = config_dict.placeholder(bool)  # relp, as in `RelpOptions`
+    config.attribution.options.linear_activation = config_dict.placeholder(bool)  # relp
+    config.attribution.options.halved_products = config_dict.placeholder(bool)  # relp
+    config.attribution.options.constant_attention = config_dict.placeholder(bool)  # relp
+    config.attribution.options.constant_routing = config_dict.placeholder(bool)  # relp
+    config.attribution.options.side_by_side = config_dict.placeholder(int)  # exact; speed and memory alone
+
+    # How far the scores can be trusted: on some questions some edges are patched exactly, in both models, which costs
+    # half a forward pass for each edge and question. Fewer edges give wider intervals; 0 leaves the audit out.
+    config.audit = ml_collections.ConfigDict()
+    config.audit.edges = 64
+    config.audit.examples = 16
+    config.audit.seed = 0  # Of the draw of both.
 
     # The choices that the metrics' definitions leave open; see `MetricOptions`.
     config.metrics = ml_collections.ConfigDict()
@@ -114,6 +179,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.metrics.bin_range = "shared"
     config.metrics.kurtosis = "fisher"
     config.metrics.correlation = "signed"
+    config.metrics.top_share = 0.01
 
     # The paired bootstrap behind the intervals.
     config.bootstrap = ml_collections.ConfigDict()
@@ -121,13 +187,77 @@ def default_config() -> ml_collections.ConfigDict:
     config.bootstrap.seed = 0
     config.bootstrap.confidence = 0.95
 
+    # How the difference of two models is judged, and which parts of it are shown; see docs/metrics.md.
+    config.contrast = ml_collections.ConfigDict()
+    config.contrast.intervals = "bca"  # Of the bootstrap; or "percentile".
+    config.contrast.permutations = 10_000  # Sign patterns of the permutation test at most; 0 leaves p-values out.
+    config.contrast.breakdowns = BREAKDOWNS  # Any of these; () for none.
+    config.contrast.edges = True  # edges.safetensors: every edge with its interval, p-value and q-value.
+    # How narrow the interval shall be for the answer to "how many questions are enough": half its width as a share of
+    # the base model's value. None: narrow enough to leave 0 out, if the difference stays what it is.
+    config.contrast.half_width = config_dict.placeholder(float)
+    # Of scores that are in memory at a time, in 2^30 bytes; less means reading them more often.
+    config.contrast.memory = 2.0
+
+    # With what diversity and intensity of a question go along: both models score so many answers of their own, right or
+    # wrong (a random draw from all that were asked; what was selected and drawn is not scored again). 0 for none.
+    config.correlates = ml_collections.ConfigDict()
+    config.correlates.max_questions = 200
+    config.correlates.seed = 0  # Of the draw.
+    config.correlates.resamples = 1000
+
+    # What a careful reader asks of a difference; docs/controls.md says what each can show.
+    config.controls = ml_collections.ConfigDict()
+    # Each model is scored on the other's text as well, which tells the model's part of a difference from the text's.
+    # At most twice the scoring; answers that both models gave word for word alike cost nothing.
+    config.controls.cross_text = True
+    # Other truncations at which the questions are scored again, "(0.03, 0.3)"; each costs a scoring. () for none.
+    config.controls.alphas = ()
+    config.controls.sensitivity = True  # The difference again under the metrics' other open choices.
+    config.controls.splits = 1000  # Random halves of one model's questions, contrasted as if two models; 0 for none.
+    config.controls.divergence_questions = 200  # On how many KL(tuned || base) is measured; 0 for none.
+    # The finished work directory of a null pair, such as two states of the same supervised training: its differences
+    # stand beside this run's. It must have been made with the same choices.
+    config.controls.null_run = config_dict.placeholder(str)
+    config.controls.resamples = 2_000  # Of the questions, for the controls' intervals: tens of them are made.
+    config.controls.seed = 0  # Of the halves and of the questions for the divergence.
+
+    # The two models' circuits: strongest edges, by what makes them strong ("absolute_mean": |mean score|, or
+    # "mean_absolute"). sizes: numbers of edges (whole) and shares of all (fractions) to compare at; () switches the
+    # stage off. faithfulness: to which the two are matched as well.
+    config.circuits = ml_collections.ConfigDict()
+    config.circuits.sizes = (0.02, 0.05, 0.1, 0.2, 0.5)
+    config.circuits.faithfulness = (0.5, 0.8, 0.9)
+    config.circuits.ranked_by = "absolute_mean"
+    config.circuits.examples = 32  # On how many questions faithfulness is measured.
+    config.circuits.splits = 10  # Of the questions into halves, whose circuits show what noise alone does; 0: none.
+    # Of the sizes the largest with at most so many edges is listed, drawn and exported.
+    config.circuits.max_edges = 500
+
+    # Files for other tools in exports/: every edge as CSV; the circuits with the strongest edges as EAP-IG's JSON and
+    # as GraphML.
+    config.exports = ml_collections.ConfigDict()
+    config.exports.edges = True
+    config.exports.graphs = True
+    config.exports.max_edges = 20_000  # Of the graphs; CSV has every edge.
+
+    # Figures in PNG, SVG and PDF.
+    config.report = ml_collections.ConfigDict()
+    config.report.figures = True
+    # report.html: everything on one page that opens offline, 5 to 12 MB.
+    config.report.page = True
+
     # The comparison of the weights themselves.
     config.weights = ml_collections.ConfigDict()
     config.weights.rank = 64  # Singular values of each matrix's difference; 0 leaves them out, in half the time.
 
-    # report.html: everything on one page that opens offline, 5 to 15 MB.
-    config.report = ml_collections.ConfigDict()
-    config.report.page = True
+    # What the plan (`--dry_run`, and the start of every run) reckons with where nothing tells; changes no result.
+    config.plan = ml_collections.ConfigDict()
+    config.plan.device_gb = config_dict.placeholder(float)  # Memory of a device; None asks it, or else supposes 80.
+    config.plan.prompt_tokens = 160  # In the mean, where the questions cannot be read and counted.
+    config.plan.answer_tokens = 512  # In the mean, never more than sampling.max_new_tokens.
+    config.plan.teraflops = 150.0  # Operations that a device really does in a second: half of an A100's peak.
+    config.plan.gb_per_second = 1000.0  # Bytes that it really reads from its memory: half of an A100's peak.
 
     # Folder where compiled programs are kept from run to run; see `use_compilation_cache` for "auto", "" keeps none.
     config.compilation_cache = "auto"
@@ -137,6 +267,12 @@ def default_config() -> ml_collections.ConfigDict:
 def flat(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Every setting by its dotted key, "selection.alpha" for one."""
     return dict(_flat(config))
+
+
+def optional_keys() -> frozenset[str]:
+    """The settings that may be None, which `--config.key=none` makes them."""
+    unset = {key for key, value in flat(default_config()).items() if value is None}
+    return frozenset(unset - {"base", "tuned", "questions"})
 
 
 def within(key: str, groups: Iterable[str]) -> bool:
@@ -171,8 +307,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
     require_known_keys(settings, "the config")
     if missing := flat(default_config()).keys() - settings.keys():
         raise ValueError(f"the config lacks {', '.join(sorted(missing))}; begin it with default_config()")
-    problems = [*_not_given(settings), *_out_of_range(settings), *_at_odds(settings)]
-    for group, options in (("selection", SelectionOptions), ("metrics", MetricOptions)):
+    problems = [*_not_given(settings), *_out_of_range(settings), *_at_odds(settings), *_of_method(settings)]
+    groups = {"sampling": SamplingOptions, "selection": SelectionOptions, "metrics": MetricOptions}
+    for group, options in groups.items():
         try:
             options(**config[group])
         except ValueError as error:
@@ -212,8 +349,8 @@ def _suggestion(key: str, settings: Iterable[str]) -> str:
 
 def _not_given(settings: dict[str, Any]) -> Iterator[str]:
     wanted = {
-        "base": "the folder of the model before training",
-        "tuned": "the folder of the model after training",
+        "base": "the model before training, a folder or hub:owner/name",
+        "tuned": "the model after training, a folder or hub:owner/name",
         "questions": f"a file of JSON lines, or one of {', '.join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))}",
     }
     for key, what in wanted.items():
@@ -230,30 +367,74 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.method": tuple(METHODS),
         "attribution.level": get_args(Level),
         "attribution.ablation": ABLATIONS,
+        "circuits.ranked_by": RANKED_BY,
+        "attribution.mean_over": get_args(MeanOver),
+        "contrast.intervals": INTERVALS,
     }
     for key, values in allowed.items():
         if settings[key] not in values:
             yield f"config.{key} is {settings[key]!r}; choose one of {', '.join(map(str, values))}"
     positive = (
         "num_questions",
-        "sampling.max_new_tokens",
-        "sampling.batch_size",
         "math_grading.workers",
         "attribution.batch_size",
+        "audit.examples",
         "bootstrap.resamples",
+        "mesh.fsdp",
+        "mesh.tensor",
+        "plan.prompt_tokens",
+        "plan.answer_tokens",
+        "controls.resamples",
+        "circuits.examples",
+        "circuits.max_edges",
+        "exports.max_edges",
+        "correlates.resamples",
     )
     for key in positive:
         if settings[key] is not None and settings[key] < 1:
             yield f"config.{key} is {settings[key]}; it must be at least 1"
-    for key in ("question_seed", "sampling.seed", "bootstrap.seed", "weights.rank"):
+    not_negative = (
+        "question_seed",
+        "attribution.seed",
+        "audit.seed",
+        "bootstrap.seed",
+        "weights.rank",
+        "circuits.splits",
+        "contrast.permutations",
+        "correlates.max_questions",
+        "correlates.seed",
+        "controls.splits",
+        "controls.divergence_questions",
+        "controls.seed",
+    )
+    for key in not_negative:
         if settings[key] < 0:
             yield f"config.{key} is {settings[key]}; it must be 0 or more"
-    if not 0 <= settings["sampling.temperature"] < math.inf:
-        yield f"config.sampling.temperature is {settings['sampling.temperature']}; it must be 0 (greedy) or above"
+    if settings["audit.edges"] < 0 or settings["audit.edges"] == 1:
+        yield f"config.audit.edges is {settings['audit.edges']}; it must be 0 (no audit) or at least 2"
+    alphas = settings["controls.alphas"]
+    if any(not isinstance(alpha, int | float) or not 0 < alpha < math.inf for alpha in alphas):
+        yield f"config.controls.alphas is {alphas!r}; give numbers above 0, such as (0.03, 0.3)"
+    if len({*alphas, settings["selection.alpha"]}) <= len(alphas):
+        yield (
+            f"config.controls.alphas is {alphas!r}; give each once, and not the run's own, which is "
+            f"{settings['selection.alpha']!r}"
+        )
+    if unknown := [name for name in settings["contrast.breakdowns"] if name not in BREAKDOWNS]:
+        yield f"config.contrast.breakdowns holds {unknown[0]!r}; choose from {', '.join(BREAKDOWNS)}"
+    for key in ("contrast.half_width", "contrast.memory", "plan.device_gb", "plan.teraflops", "plan.gb_per_second"):
+        if settings[key] is not None and not 0 < settings[key] < math.inf:
+            yield f"config.{key} is {settings[key]}; it must be above 0"
     if not 0 < settings["math_grading.seconds"] < math.inf:
         yield f"config.math_grading.seconds is {settings['math_grading.seconds']}; it must be above 0"
     if not 0 < settings["bootstrap.confidence"] < 1:
         yield f"config.bootstrap.confidence is {settings['bootstrap.confidence']}; it must lie between 0 and 1"
+    for size in settings["circuits.sizes"]:
+        if isinstance(size, bool) or not (size >= 1 if isinstance(size, int) else 0 < size <= 1):
+            yield f"config.circuits.sizes holds {size!r}; give whole numbers from 1, or shares of all edges up to 1.0"
+    for target in settings["circuits.faithfulness"]:
+        if not 0 < target <= 1:
+            yield f"config.circuits.faithfulness holds {target!r}; give numbers above 0 and at most 1"
     try:
         resolve_template(settings["template"], settings["chat_template"])
     except ValueError as error:
@@ -272,6 +453,11 @@ def _at_odds(settings: dict[str, Any]) -> Iterator[str]:
                 f"config.questions is {source!r} and config.question_revision {settings['question_revision']!r}; pin "
                 f"{repository} by its full commit hash, which its page on the Hub shows under 'Files and versions'"
             )
+    for key in ("base", "tuned", "adapter_base"):
+        try:
+            hub_name(settings[key] or "")
+        except ValueError as error:
+            yield f"config.{key}: {error}"
     for key in ("question_revision", "question_split"):
         if settings[key] is not None and not source.startswith(HUB):
             yield f"config.{key} is {settings[key]!r}; only a set from the Hub has one, and {source!r} is none"
@@ -283,3 +469,36 @@ def _at_odds(settings: dict[str, Any]) -> Iterator[str]:
         yield "config.grader is 'recorded'; only imported responses bring grades along, set config.responses=imported"
     if settings["grader"] == MATH and importlib.util.find_spec("math_verify") is None:
         yield "config.grader is 'math'; it needs math-verify: pip install -r requirements/math.txt"
+
+
+def _of_method(settings: dict[str, Any]) -> Iterator[str]:
+    """Options and ablations that an attribution method has no use for, or gives no usable numbers under."""
+    method, ablation = settings["attribution.method"], settings["attribution.ablation"]
+    if method not in METHODS:
+        return  # Said elsewhere.
+    prefix = "attribution.options."
+    given = {key.removeprefix(prefix): settings[key] for key in settings if key.startswith(prefix)}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = METHODS[method].options
+    own = [field.name for field in dataclasses.fields(options) if f"{prefix}{field.name}" in settings]
+    if unknown := sorted(given.keys() - own):
+        yield f"config.{prefix}{unknown[0]} is set; method {method!r} has {'only ' + ', '.join(own) if own else 'none'}"
+    else:
+        try:
+            options(**given)
+        except ValueError as error:
+            yield f"config.attribution.options: {error}"
+    if (side_by_side := given.get("side_by_side")) is not None and side_by_side < 1:
+        yield f"config.attribution.options.side_by_side is {side_by_side}; it must be at least 1"
+    if method in PATH_FROM_ABLATED_INPUT and ablation == "zero":
+        yield (
+            f"config.attribution.method is {method!r} and config.attribution.ablation 'zero': norms undo scaling, so "
+            "that no affordable number of steps from an embedding of zeros converges; set ablation to mean or resample"
+        )
+    if method == "information_flow" and ablation != "zero":
+        yield (
+            f"config.attribution.ablation is {ablation!r}; method 'information_flow' replaces nothing, so leave it at "
+            "'zero'"
+        )
+    if settings["attribution.mean_over"] != "real_positions" and ablation != "mean":
+        yield f"config.attribution.mean_over is set and ablation is {ablation!r}; only ablation 'mean' has a mean"

@@ -64,10 +64,9 @@ def draw_edges(axes: Axes, values: npt.NDArray, mask: npt.NDArray[np.bool_], nor
 def name_nodes(axes: Axes, sources: Sequence[str], destinations: Sequence[str], name_destinations: bool = True) -> None:
     """Ticks with node names, or with layers where there are too many; fine white lines between layers."""
     for axis, names, span in ((axes.yaxis, sources, axes.axhline), (axes.xaxis, destinations, axes.axvline)):
-        starts = _layer_starts(names)
-        for position in list(starts.values())[1:]:
+        for position in list(_layer_starts(names).values())[1:]:
             span(position - 0.5, color="white", linewidth=0.8 if len(names) <= MOST_NAMES else 0.3)
-        labels = dict(zip(names, range(len(names)), strict=True)) if len(names) <= MOST_NAMES else _thinned(starts)
+        labels = axis_labels(names)
         axis.set_major_locator(FixedLocator(list(labels.values())))
         axis.set_ticklabels(list(labels))
     few = len(destinations) <= MOST_NAMES
@@ -77,6 +76,12 @@ def name_nodes(axes: Axes, sources: Sequence[str], destinations: Sequence[str], 
     if name_destinations:
         axes.set_xlabel("destination" if few else "destination, by layer", fontsize=9)
     axes.spines[:].set_visible(False)
+
+
+def axis_labels(names: Sequence[str]) -> dict[str, int]:
+    """What to write at which position of an axis of nodes: their names, or layers where they are too many."""
+    few = len(names) <= MOST_NAMES
+    return dict(zip(names, range(len(names)), strict=True)) if few else _thinned(_layer_starts(names))
 
 
 def _norm(values: npt.NDArray) -> AsinhNorm:

@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxeap.metrics.layer_intensity import LayerIntensity
+from jaxeap.metrics.options import MetricOptions
+from jaxeap.report.diversity_plot import diversity_plot
 from jaxeap.report.edge_heat_map import edge_heat_maps
-from jaxeap.report.files import write_png
+from jaxeap.report.files import write_figure
 from jaxeap.report.layer_intensity_plot import layer_intensity_plot
+from jaxeap.report.relative_change import relative_change_map
 from jaxeap.report.score_distribution import score_distribution
 
 
@@ -23,8 +26,9 @@ def write_figures(
     destinations: Sequence[str],
     layers: Sequence[LayerIntensity],
     confidence: float = 0.95,
+    options: MetricOptions | None = None,
 ) -> tuple[Path, ...]:
-    """Writes edge_heat_maps.png, score_distribution.png and layer_intensity.png, each complete or not at all.
+    """Writes edge_heat_maps, relative_change, diversity, score_distribution and layer_intensity as PNG, SVG and PDF.
 
     Args:
         folder: made when it is not there.
@@ -33,14 +37,26 @@ def write_figures(
         sources, destinations: S and J node names.
         layers: from `jaxeap.metrics.layer_intensity`.
         confidence: that of the intervals in `layers`.
+        options: the choices behind the metrics, for the figure of diversity.
 
     Returns:
-        The paths, in this order.
+        The paths, in this order, each file complete or not there at all.
     """
-    folder = Path(folder)
-    heat_maps = edge_heat_maps(base_scores, tuned_scores, mask, sources, destinations)
-    return (
-        write_png(folder / "edge_heat_maps.png", heat_maps),
-        write_png(folder / "score_distribution.png", score_distribution(base_scores, tuned_scores, mask)),
-        write_png(folder / "layer_intensity.png", layer_intensity_plot(layers, confidence)),
-    )
+    names = sources, destinations
+    base, tuned = (_mean_magnitude(scores) for scores in (base_scores, tuned_scores))
+    figures = {
+        "edge_heat_maps": lambda: edge_heat_maps(base_scores, tuned_scores, mask, *names),
+        "relative_change": lambda: relative_change_map(base, tuned, mask, *names),
+        "diversity": lambda: diversity_plot(base_scores, tuned_scores, mask, sources, options, confidence),
+        "score_distribution": lambda: score_distribution(base_scores, tuned_scores, mask),
+        "layer_intensity": lambda: layer_intensity_plot(layers, confidence),
+    }
+    return tuple(path for name, draw in figures.items() for path in write_figure(folder, name, draw()))
+
+
+def _mean_magnitude(scores: npt.NDArray) -> npt.NDArray[np.float64]:
+    """Mean |score| over examples, without a second array of that size."""
+    total = np.zeros(scores.shape[1:])
+    for matrix in scores:
+        total += np.abs(matrix)
+    return total / len(scores)

@@ -27,6 +27,13 @@ def interval(bounds: tuple[float, float] | None) -> str:
     return UNDEFINED if bounds is None else f"[{signed(bounds[0])}, {signed(bounds[1])}]"
 
 
+def probability(value: float | None) -> str:
+    """Two significant digits, or "<0.001", beyond which a permutation test tells little; a dash for None."""
+    if value is None:
+        return UNDEFINED
+    return "<0.001" if value < 0.001 else f"{value:#.2g}".removesuffix(".")
+
+
 def _significant(value: float | None, digits: int, sign: str) -> str:
     if value is None:
         return UNDEFINED

@@ -1,4 +1,4 @@
-"""The contrast as a table, in the terminal and in Markdown."""
+"""The contrast as a table, in the terminal, in Markdown and for LaTeX."""
 
 import os
 from collections.abc import Sequence
@@ -11,37 +11,52 @@ from rich.text import Text
 from jaxeap.metrics.contrast import Contrast, MetricContrast
 from jaxeap.report import notation
 from jaxeap.report.files import write_text
+from jaxeap.report.latex import write_latex
+
+METHODS = {"bca": "BCa", "percentile": "percentile"}
+P = "p"
 
 Account = Sequence[tuple[str, int, int]]
 """What each filter of the selection did, in order: its name, how many questions it removed and how many it left."""
 
 
 def contrast_table(contrast: Contrast) -> Table:
-    """One row a metric: base, tuned, difference, relative change, interval; the choices behind them in the caption."""
+    """One row a metric: base, tuned, difference, relative change, interval, p; the choices behind them in the caption.
+
+    No stars: an interval says more, and ten metrics of one pair are neither independent nor corrected for their number.
+    """
     title = f"What changed from base to tuned ({_questions(contrast.examples)})"
-    return _rich_table(title, _contrast_cells(contrast), caption="\n".join(notes(contrast)))
+    return rich_table(title, _contrast_cells(contrast), caption="\n".join(notes(contrast)))
 
 
 def filter_table(account: Account) -> Table:
     """How many questions each filter removed and left."""
-    return _rich_table("Which questions are compared", _filter_cells(account))
+    return rich_table("Which questions are compared", _filter_cells(account))
 
 
-def markdown(contrast: Contrast, account: Account = ()) -> str:
-    """Both tables as GitHub-flavoured Markdown; without an account the first alone."""
+def markdown(contrast: Contrast, account: Account = (), controls: str = "") -> str:
+    """Both tables as GitHub-flavoured Markdown, the controls between them; without an account the first alone."""
     parts = [
         f"# What changed from base to tuned ({_questions(contrast.examples)})",
-        _markdown_table(_contrast_cells(contrast)),
+        markdown_table(_contrast_cells(contrast)),
         "\n".join(f"- {note}" for note in notes(contrast)),
     ]
+    if controls:
+        parts.append(controls.strip())
     if account:
-        parts += ["## Which questions are compared", _markdown_table(_filter_cells(account))]
+        parts += ["## Which questions are compared", markdown_table(_filter_cells(account))]
     return "\n\n".join(parts) + "\n"
 
 
-def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = ()) -> Path:
+def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = (), controls: str = "") -> Path:
     """Writes `markdown` to `path` (usually table.md)."""
-    return write_text(path, markdown(contrast, account))
+    return write_text(path, markdown(contrast, account, controls))
+
+
+def write_tex(path: str | os.PathLike[str], contrast: Contrast) -> Path:
+    """Writes the first table for LaTeX (usually table.tex), its notes in the caption."""
+    title = f"What changed from base to tuned ({_questions(contrast.examples)})."
+    return write_latex(path, _contrast_cells(contrast), title, "tab:jaxeap-contrast", notes(contrast))
 
 
 def notes(contrast: Contrast) -> list[str]:
@@ -49,21 +64,30 @@ def notes(contrast: Contrast) -> list[str]:
     lines = [
         f"Choices: {contrast.options.describe()}.",
         f"Intervals of the difference: {contrast.resamples:,} bootstrap resamples of the questions, paired, "
-        f"percentile, seed {contrast.seed}. Entropies in nats.",
+        f"{METHODS[contrast.method]}, seed {contrast.seed}. Entropies in nats.",
     ]
+    if contrast.permutations:
+        lines.append(
+            "p: how often models exchanged within questions at random differ as much, two-sided, "
+            f"at most {contrast.permutations:,} exchanges; not corrected for the number of metrics."
+        )
+    fallen_back = [metric.title for metric in contrast.metrics if metric.method not in (None, contrast.method)]
+    if fallen_back:
+        lines.append(f"{', '.join(fallen_back)}: percentile interval, since {METHODS[contrast.method]} is not defined.")
     lines += [
         f"{metric.title}: without {_questions(contrast.examples - metric.examples)} whose scores are all alike."
         for metric in contrast.metrics
         if metric.examples < contrast.examples
     ]
-    if any(notation.UNDEFINED in _metric_cells(metric) for metric in contrast.metrics):
+    if any(notation.UNDEFINED in row for row in _contrast_cells(contrast)):
         lines.append(f"{notation.UNDEFINED}: too few questions for a value or an interval, or a change from zero.")
     return lines
 
 
 def _contrast_cells(contrast: Contrast) -> list[tuple[str, ...]]:
-    header = ("Metric", "Base", "Tuned", "Difference", "Relative change", f"{100 * contrast.confidence:g}% interval")
-    return [header, *(_metric_cells(metric) for metric in contrast.metrics)]
+    header = ("Metric", "Base", "Tuned", "Difference", "Relative change", f"{100 * contrast.confidence:g}% interval", P)
+    rows = [header, *(_metric_cells(metric) for metric in contrast.metrics)]
+    return rows if contrast.permutations else [row[:-1] for row in rows]
 
 
 def _metric_cells(metric: MetricContrast) -> tuple[str, ...]:
@@ -74,6 +98,7 @@ def _metric_cells(metric: MetricContrast) -> tuple[str, ...]:
         notation.signed(metric.difference),
         notation.percent(metric.relative_change),
         notation.interval(metric.interval),
+        notation.probability(metric.p_value),
     )
 
 
@@ -82,7 +107,8 @@ def _filter_cells(account: Account) -> list[tuple[str, ...]]:
     return [("Filter", "Removed", "Left"), *start, *((name, f"{out:,}", f"{left:,}") for name, out, left in account)]
 
 
-def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = None) -> Table:
+def rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = None) -> Table:
+    """A table for the terminal, from a header and rows; the first column is of names, the others of numbers."""
     table = Table(
         title=Text(title), caption=caption and Text(caption), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
         title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
@@ -95,7 +121,7 @@ def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = 
             name.replace(" ", "\n"),
             justify="left" if is_name else "right",
             no_wrap=not is_name and not is_interval,
-            min_width=13 if is_interval else None,
+            min_width=12 if is_interval else 13 if is_name else None,
             vertical="bottom",
         )
     for row in rows:
@@ -103,7 +129,8 @@ def _rich_table(title: str, cells: list[tuple[str, ...]], caption: str | None = 
     return table
 
 
-def _markdown_table(cells: list[tuple[str, ...]]) -> str:
+def markdown_table(cells: list[tuple[str, ...]]) -> str:
+    """The same as GitHub-flavoured Markdown."""
     header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in cells)
     rule = [":--", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

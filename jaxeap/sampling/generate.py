@@ -1,18 +1,21 @@
-"""Generation for lists of prompts: batches them, runs them, and puts the answers back in order."""
+"""Generation for lists of prompts: what is asked is checked, written by `ContinuousBatch`, and put back in order."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import jax
-import numpy as np
 import rich.console
-import rich.progress
 
 from jaxeap.models.model import Decoder
-from jaxeap.sampling.batching import batches_by_length, pad_right, padded_length
-from jaxeap.sampling.complete import complete
+from jaxeap.sampling.continuous import Answer, ContinuousBatch, Report, Request
+from jaxeap.sampling.options import SamplingOptions
+from jaxeap.sampling.stop_strings import Stop, stop_at
+from jaxeap.sampling.throughput import answer_bar
+
+if TYPE_CHECKING:
+    import transformers
 
 
 def generate(
@@ -22,77 +25,119 @@ def generate(
     max_new_tokens: int,
     stop_tokens: Sequence[int],
     temperature: float = 0.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
     seed: int = 0,
     ids: Sequence[int] | None = None,
     batch_size: int = 128,
     description: str = "generating",
 ) -> list[list[int]]:
-    """Answers every prompt once, greedily or by drawing.
-
-    An answer depends on the model, the prompt, the seed and the prompt's id, and not on the other prompts or on the
-    batch size: drawing uses a key of its own for each id and step. (Batches of other shapes may differ in the last bit
-    of a logit, which can turn the choice between two tokens that are as good as equal.)
+    """Answers every prompt once, greedily or by drawing; `answers` does more.
 
     Args:
       model: the decoder.
       prompts: token lists, as they are given to the model.
-      max_new_tokens: an answer that has not ended by then is cut.
-      stop_tokens: tokens that end an answer.
-      temperature: divides the logits before drawing; 0 is greedy.
-      seed: of the draws.
-      ids: a number from 0 to 2^32 - 1 for each prompt; its place in the list where none are given.
-      batch_size: how many prompts run at once.
-      description: title of the progress bar, which shows on terminals only.
+      max_new_tokens, temperature, top_k, top_p, seed, batch_size: as of `SamplingOptions`.
+      stop_tokens, ids, description: as of `answers`.
 
     Returns:
       For each prompt its answer's tokens, the stop token included where there is one.
 
     Raises:
-      ValueError: a prompt is empty, a token is outside the vocabulary, an option makes no sense, or the model's
-        logits are not finite.
+      ValueError: as of `answers`.
+    """
+    options = SamplingOptions(
+        max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, batch_size=batch_size
+    )
+    written = answers(model, prompts, options, stop_tokens=stop_tokens, ids=ids, description=description)
+    return [answer.tokens for answer in sorted(written, key=lambda answer: answer.place)]
+
+
+def answers(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    options: SamplingOptions,
+    *,
+    stop_tokens: Sequence[int],
+    ids: Sequence[int] | None = None,
+    done: Collection[tuple[int, int]] = (),
+    tokenizer: transformers.PreTrainedTokenizerBase | None = None,
+    description: str = "generating",
+    report: Report | None = None,
+) -> Iterator[Answer]:
+    """Answers every prompt `options.samples` times, and yields each answer as soon as it has ended.
+
+    An answer depends on the model, the prompt, the options, and the prompt's id, and not on the other prompts: drawing
+    uses a key of its own for each seed, id, sample and place in the answer. With other prompts of the same number and
+    the same greatest length, it is the same to the last bit of every logit. Otherwise (another `batch_size`, say) the
+    matrix products have other shapes and may round otherwise, which can turn the choice between two tokens that are
+    as good as equal.
+
+    Args:
+      model: the decoder.
+      prompts: token lists, as they are given to the model.
+      options: see there.
+      stop_tokens: tokens that end an answer.
+      ids: a number from 0 to 2^32 - 1 for each prompt; its place in the list where none are given.
+      done: (place, sample) of answers that are there already and not to be written. What is left comes out to the bit
+        as if all were written.
+      tokenizer: of the model; needed for stop strings alone.
+      description: title of the progress bar, which shows tokens a second, on terminals only.
+      report: told of every device call.
+
+    Raises:
+      ValueError: a prompt is empty, a token is outside the vocabulary, an option makes no sense, the cache has no room
+        for the longest answer, or the model's logits are not finite.
     """
     prompts = [list(prompt) for prompt in prompts]
     _check_tokens(prompts, stop_tokens, model.config.vocab_size)
-    if max_new_tokens < 1 or batch_size < 1:
-        raise ValueError(f"max_new_tokens ({max_new_tokens}) and batch_size ({batch_size}) must be at least 1")
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be 0 (greedy) or a finite number above 0, found {temperature}")
     ids = range(len(prompts)) if ids is None else ids
     if len(ids) != len(prompts) or not all(0 <= id_ < 2**32 for id_ in ids):
         raise ValueError(f"ids must be {len(prompts)} numbers from 0 to 2^32 - 1, one for each prompt")
+    if options.stop_strings and tokenizer is None:
+        raise ValueError("stop strings are found in decoded text; pass the tokenizer of the model")
     if not prompts:
-        return []
+        return iter(())
+    left = [
+        Request(place, sample, ids[place], prompt)
+        for place, prompt in enumerate(prompts)
+        for sample in range(options.samples)
+        if (place, sample) not in done
+    ]
+    stop = stop_at(tokenizer, options.stop_strings) if tokenizer is not None and options.stop_strings else None
+    return _written(model, prompts, left, options, stop_tokens, stop, description, report)
 
-    rows = min(batch_size, len(prompts))
-    weights, key = model.weights, jax.random.key(seed)
-    answers: list[list[int]] = [[] for _ in prompts]
+
+def _written(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    left: Sequence[Request],
+    options: SamplingOptions,
+    stop_tokens: Sequence[int],
+    stop: Stop | None,
+    description: str,
+    report: Report | None,
+) -> Iterator[Answer]:
     console = rich.console.Console(stderr=True)
-    batches = batches_by_length([len(prompt) for prompt in prompts], rows)
-    for places in rich.progress.track(
-        batches, description, console=console, transient=True, disable=not console.is_terminal
-    ):
-        longest = max(len(prompts[place]) for place in places)
-        tokens, lengths = pad_right([prompts[place] for place in places], padded_length(longest), rows)
-        batch_ids = np.zeros((rows,), np.uint32)
-        batch_ids[: len(places)] = [ids[place] for place in places]
-        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, batch_ids)
-        completed = jax.device_get(
-            complete(
-                weights,
-                model.config,
-                tokens,
-                lengths,
-                keys[:, None],
-                max_new_tokens=max_new_tokens,
-                stop_tokens=tuple(stop_tokens),
-                temperature=float(temperature),
-            )
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(answer_bar(description, len(left), console))
+
+        def tell(ended: int, tokens: int, steps: int) -> None:
+            bar(ended, tokens)
+            if report is not None:
+                report(ended, tokens, steps)
+
+        batch = ContinuousBatch(
+            model,
+            left,
+            options,
+            rows=min(options.batch_size, len(prompts) * options.samples),
+            longest_prompt=max(len(prompt) for prompt in prompts),
+            stop_tokens=stop_tokens,
+            stop=stop,
+            report=tell,
         )
-        if not np.isfinite(completed.log_probs).all():
-            raise ValueError("the model's logits are not finite: its weights are damaged, or overflow in this dtype")
-        for row, place in enumerate(places):
-            answers[place] = completed.tokens[row, 0][completed.mask[row, 0]].tolist()
-    return answers
+        yield from batch.answers()
 
 
 def _check_tokens(prompts: Sequence[Sequence[int]], stop_tokens: Sequence[int], vocab_size: int) -> None:

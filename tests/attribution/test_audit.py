@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 import jaxeap
-from jaxeap.attribution.audit import stratified_sample
+from jaxeap.attribution.audit import agreement, stratified_sample
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import EdgeGraph
 from tests.attribution.tiny import TinyModel
@@ -44,8 +44,35 @@ def test_statistics_over_all_edges_are_scipys(tiny: TinyModel, batch: Batch, exa
     assert audit.spearman.value == pytest.approx(scipy.stats.spearmanr(score, effect).statistic, abs=1e-3)
     assert audit.pearson.value == pytest.approx(scipy.stats.pearsonr(score, effect).statistic, abs=1e-3)
     assert audit.slope.value == pytest.approx(score @ effect / (score @ score), abs=1e-3)
-    low, high = audit.spearman.interval
-    assert low <= audit.spearman.value <= high
+    has_effect = effect != 0
+    errors = np.abs(score - effect)[has_effect] / np.abs(effect)[has_effect]
+    assert audit.median_relative_error.value == pytest.approx(np.median(errors), rel=1e-2)
+    for estimate in (audit.spearman, audit.pearson, audit.slope, audit.median_relative_error):
+        low, high = estimate.interval
+        assert low <= estimate.value <= high
+
+
+def test_agreement_and_its_intervals_against_a_loop():
+    rng = np.random.default_rng(0)
+    edges, scores = np.argwhere(np.ones((3, 4), bool)), rng.normal(size=(5, 12))
+    effects = scores + 0.5 * rng.normal(size=(5, 12))
+    effects[:, 2] = 0
+    found = agreement(edges, scores, effects, seed=4, resamples=60)
+    score, effect = scores.mean(axis=0), effects.mean(axis=0)
+    resampled = {"pearson": [], "spearman": [], "slope": [], "median_relative_error": []}
+    for draw in np.random.default_rng([4, 1]).integers(12, size=(60, 12)):
+        a, b = score[draw], effect[draw]
+        resampled["pearson"].append(scipy.stats.pearsonr(a, b).statistic)
+        resampled["spearman"].append(scipy.stats.spearmanr(a, b).statistic)
+        resampled["slope"].append(a @ b / (a @ a))
+        resampled["median_relative_error"].append(np.median((np.abs(a - b) / np.abs(b))[b != 0]))
+    for name, values in resampled.items():
+        np.testing.assert_allclose(getattr(found, name).interval, np.quantile(values, [0.025, 0.975]), rtol=1e-9)
+
+
+def test_edges_without_any_effect_have_no_relative_error():
+    edges = np.argwhere(np.ones((2, 2), bool))
+    assert agreement(edges, np.ones((3, 4)), np.zeros((3, 4))).median_relative_error.value is None
 
 
 def test_reads_well_and_becomes_json(tiny: TinyModel, batch: Batch, exact: jaxeap.AttributionResult):

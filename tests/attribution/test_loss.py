@@ -9,7 +9,7 @@ import pytest
 
 from jaxeap.attribution import loss as loss_module
 from jaxeap.attribution.batch import Batch
-from jaxeap.attribution.loss import counted_loss
+from jaxeap.attribution.loss import counted_loss, loss_and_gradient_norm
 from jaxeap.models.model import Decoder
 from tests.attribution.numpy_graph import weights_of
 from tests.attribution.tiny import TinyModel, ragged_batch
@@ -77,6 +77,25 @@ def test_loss_and_gradient_whatever_the_block(
     np.testing.assert_allclose(
         gradient, unblocked_gradient, rtol=0, atol=1e-6 * float(jnp.abs(unblocked_gradient).max())
     )
+
+
+def test_gradient_norm_against_the_gradient_by_hand(model: Decoder, wide: Batch, final: jax.Array):
+    """dL/dx of a token: through softmax, embedding and RMS norm, in float64."""
+    weights, config = weights_of(model), model.config
+    losses, norms = jax.jit(functools.partial(loss_and_gradient_norm, model.weights, config, batch=wide))(final=final)
+    np.testing.assert_allclose(losses, expected_loss(model, wide, final), rtol=1e-6)
+    for row in range(wide.size):
+        squares, count = 0.0, int(wide.target_mask[row].sum())
+        for column in range(count):
+            x = np.asarray(final[row, wide.first[row] - 1 + column], np.float64)
+            rms = np.sqrt(np.mean(x**2) + config.norm_epsilon)
+            logits = weights["embedding"] @ (x / rms * weights["final_norm"])
+            by_logits = np.exp(logits) / np.exp(logits).sum()
+            by_logits[wide.targets[row, column]] -= 1
+            by_normed = weights["final_norm"] * (weights["embedding"].T @ by_logits)
+            by_x = by_normed / rms - x * (x @ by_normed) / (len(x) * rms**3)
+            squares += np.sum((by_x / count) ** 2)
+        np.testing.assert_allclose(norms[row], np.sqrt(squares), rtol=1e-5)
 
 
 def test_only_the_positions_that_predict_counted_tokens_matter(wide: Batch, unblocked_gradient: jax.Array):

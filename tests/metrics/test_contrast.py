@@ -11,6 +11,11 @@ from jaxeap.metrics.measures import evaluate
 from jaxeap.metrics.options import MetricOptions
 
 
+def naive_gini(values):
+    """Mean absolute difference of all pairs over twice the mean."""
+    return np.abs(values[:, None] - values[None]).mean() / (2 * values.mean())
+
+
 def naive_metrics(matrices, questions, upper, mask):
     """Every metric with default options, from its formula, over a resample written out as copies."""
     matrices = matrices.astype(np.float64)
@@ -30,12 +35,14 @@ def naive_metrics(matrices, questions, upper, mask):
         "node_entropy": np.mean([[stats.entropy(np.abs(row)) for row in matrix] for matrix in matrices]),
         "participation_entropy": np.mean([stats.entropy(share) for share in shares]),
         "effective_edges": np.mean([np.exp(stats.entropy(share)) for share in shares]),
-        "tail_index": np.mean([(q[3] - q[0]) / (q[2] - q[1]) for q in quantiles]),
+        "tail_index": np.median([(q[3] - q[0]) / (q[2] - q[1]) for q in quantiles]),
+        "gini": np.mean([naive_gini(np.abs(matrix[mask])) for matrix in matrices]),
+        "top_mass": np.mean([np.abs(matrix).max() / np.abs(matrix).sum() for matrix in matrices]),  # 1% of 23: one edge
     }
 
 
 def test_values_and_intervals_against_a_loop_over_resamples(graph, scores, tuned_scores):
-    result = contrast(scores, tuned_scores, graph.mask, resamples=60, seed=11)
+    result = contrast(scores, tuned_scores, graph.mask, resamples=60, seed=11, method="percentile")
     upper = max(np.abs(scores).max(), np.abs(tuned_scores).max())
     everyone = np.arange(7)
     base = naive_metrics(scores, everyone, upper, graph.mask)
@@ -54,15 +61,18 @@ def test_values_and_intervals_against_a_loop_over_resamples(graph, scores, tuned
         np.testing.assert_allclose(metric.relative_change, (tuned[name] - base[name]) / abs(base[name]), rtol=1e-9)
         expected = np.quantile([differences[name] for differences in resampled], [0.025, 0.975])
         np.testing.assert_allclose(metric.interval, expected, rtol=1e-9, atol=1e-12, err_msg=name)
-        assert metric.examples == 7
+        assert metric.examples == 7 and metric.method == "percentile"
 
 
-def test_intensity_interval_against_scipys_paired_bootstrap():
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+def test_intensity_interval_against_scipys_paired_bootstrap(method):
     generator = np.random.default_rng(2)
     base = generator.exponential(size=(80, 1, 6))
     tuned = base + generator.normal(0.1, 0.5, size=base.shape)
     mask = np.ones((1, 6), bool)
-    ours = contrast(base, tuned, mask, resamples=20_000)["intensity"].interval
+    found = contrast(base, tuned, mask, resamples=20_000, method=method, permutations=0)["intensity"]
+    ours = found.interval
+    assert (found.method, found.p_value) == (method, None)
     per_question = np.abs(base).mean(axis=(1, 2)), np.abs(tuned).mean(axis=(1, 2))
     theirs = stats.bootstrap(
         per_question,
@@ -70,7 +80,7 @@ def test_intensity_interval_against_scipys_paired_bootstrap():
         paired=True,
         vectorized=True,
         n_resamples=20_000,
-        method="percentile",
+        method=method,
         rng=np.random.default_rng(9),
     ).confidence_interval
     np.testing.assert_allclose(ours, (theirs.low, theirs.high), atol=0.03 * (theirs.high - theirs.low))
@@ -80,6 +90,7 @@ def test_equal_models_differ_by_exactly_nothing(graph, scores):
     for options in (MetricOptions(), MetricOptions(entries="edges", bin_range="per_model", correlation="absolute")):
         for metric in contrast(scores, scores.copy(), graph.mask, options, resamples=700).metrics:
             assert metric.difference == 0 and metric.relative_change == 0 and metric.interval == (0, 0), metric.name
+            assert metric.p_value == 1 and metric.effect_size is None, metric.name
 
 
 def test_exchanging_the_models_turns_the_sign(graph, scores, tuned_scores):
@@ -87,7 +98,9 @@ def test_exchanging_the_models_turns_the_sign(graph, scores, tuned_scores):
     back = contrast(tuned_scores, scores, graph.mask, resamples=200)
     for a, b in zip(forth.metrics, back.metrics, strict=True):
         assert (a.base, a.tuned, a.difference) == (b.tuned, b.base, -b.difference)
-        np.testing.assert_allclose(a.interval, (-b.interval[1], -b.interval[0]), rtol=1e-12)
+        np.testing.assert_allclose(a.interval, (-b.interval[1], -b.interval[0]), rtol=1e-9)
+        assert a.p_value == b.p_value and a.method == b.method
+        np.testing.assert_allclose(a.effect_size, -b.effect_size, rtol=1e-9)
 
 
 def test_relative_change_has_the_sign_of_the_difference_where_base_is_negative():
@@ -142,7 +155,15 @@ def test_a_question_without_a_value_in_one_model_counts_in_neither(graph, scores
     result = contrast(scores, silent, graph.mask, MetricOptions(bin_range="per_model"), resamples=300)
     others = np.delete(np.arange(7), 4)
     expected = contrast(scores[others], silent[others], graph.mask, resamples=300)
-    for name in ("kurtosis", "diversity", "node_entropy", "participation_entropy", "effective_edges", "tail_index"):
+    for name in (
+        "kurtosis",
+        "diversity",
+        "node_entropy",
+        "participation_entropy",
+        "effective_edges",
+        "tail_index",
+        "gini",
+    ):
         assert result[name].examples == 6
         np.testing.assert_allclose([result[name].base, result[name].tuned], [expected[name].base, expected[name].tuned])
         assert result[name].interval is not None
@@ -170,7 +191,10 @@ def test_json_round_trip(graph, scores, tuned_scores):
     content = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert Contrast.from_json(content) == result
     assert content["options"]["bins"] == 50
-    assert content["metrics"]["intensity"]["interval"] == list(result["intensity"].interval)
+    low, high = result["intensity"].interval
+    row = content["metrics"]["intensity"]
+    assert row["interval"] == {"low": low, "high": high, "confidence": 0.9, "method": "bca"}
+    assert row["metric"] == "intensity" and row["p_value"] == result["intensity"].p_value
 
 
 def test_an_unknown_metric_is_named(graph, scores):

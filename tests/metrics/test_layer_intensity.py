@@ -16,7 +16,9 @@ def test_groups_follow_the_names_and_put_logits_last():
 
 
 def test_against_a_loop(graph, scores, tuned_scores):
-    rows = layer_intensity(scores, tuned_scores, graph.mask, graph.destinations, resamples=80, seed=7)
+    rows = layer_intensity(
+        scores, tuned_scores, graph.mask, graph.destinations, resamples=80, seed=7, method="percentile"
+    )
     columns = {"0": range(0, 4), "1": range(4, 8), "logits": range(8, 9)}
     draws = np.concatenate(list(resample_indices(7, 80, seed=7)))
     assert [row.layer for row in rows] == list(columns)

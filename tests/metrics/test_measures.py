@@ -7,7 +7,8 @@ from jaxeap.metrics.measures import evaluate, measures
 from jaxeap.metrics.options import MetricOptions
 
 NAMES = tuple(measure.name for measure in measures(MetricOptions(), 1.0))
-OPTIONS = (MetricOptions(), MetricOptions(entries="edges", bins=17, kurtosis="pearson", correlation="absolute"))
+OTHERS = MetricOptions(entries="edges", bins=17, kurtosis="pearson", correlation="absolute", top_share=0.2)
+OPTIONS = (MetricOptions(), OTHERS)
 FOLLOW_ENTRIES = {"intensity", "complexity", "kurtosis", "diversity"}
 
 
@@ -75,6 +76,7 @@ def test_every_option_changes_its_metric_and_no_other(graph, scores):
         "bins": (20, {"complexity"}),
         "kurtosis": ("pearson", {"kurtosis"}),
         "correlation": ("absolute", {"diversity"}),
+        "top_share": (0.1, {"top_mass"}),
     }
     for option, (value, moved) in changes.items():
         after = evaluate(scores, graph.mask, MetricOptions(**{option: value}))

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.node_names import destination_kind, layer_of_node, source_kind
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,27 @@ def test_both_levels(name, layer):
 def test_other_names_are_refused(name):
     with pytest.raises(ValueError, match="not a node name"):
         layer_of_node(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("embed", "embedding"), ("a3", "attention"), ("a12.h1", "attention"), ("m0", "feed_forward")],
+)
+def test_what_writes(name, kind):
+    assert source_kind(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("logits", "logits"), ("m4", "mlp"), ("a3<q>", "q"), ("a0.h2<q>", "q"), ("a0.kv1<v>", "v")]
+)
+def test_what_reads(name, kind):
+    assert destination_kind(name) == kind
+
+
+def test_sources_are_not_destinations():
+    with pytest.raises(ValueError, match="'a3<q>' is a destination"):
+        source_kind("a3<q>")
+    with pytest.raises(ValueError, match="'a3' is a source"):
+        destination_kind("a3")
+    with pytest.raises(ValueError, match="'x1' is not a node name"):
+        destination_kind("x1")

@@ -12,6 +12,7 @@ def test_the_defaults_are_the_papers():
         "bin_range": "shared",
         "kurtosis": "fisher",
         "correlation": "signed",
+        "top_share": 0.01,
     }
 
 
@@ -25,6 +26,9 @@ def test_the_defaults_are_the_papers():
         ("bin_range", "common"),
         ("kurtosis", "excess"),
         ("correlation", None),
+        ("top_share", 0.0),
+        ("top_share", 2.0),
+        ("top_share", 1),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value):
@@ -39,6 +43,7 @@ def test_every_choice_shows_in_the_description():
         "bin_range": "per_model",
         "kurtosis": "pearson",
         "correlation": "absolute",
+        "top_share": 0.05,
     }
     descriptions = {dataclasses.replace(MetricOptions(), **{name: value}).describe() for name, value in changes.items()}
     assert len(descriptions | {MetricOptions().describe()}) == len(changes) + 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from jaxeap.models.hub import local_folder
+from jaxeap.models.hub import hub_name, local_folder, snapshot
 
 
 def test_a_folder_is_itself(tmp_path: Path):
@@ -42,3 +42,27 @@ def test_a_path_is_not_taken_for_a_name(name: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the Hub"))
     with pytest.raises(FileNotFoundError, match="does not exist"):
         local_folder(name)
+
+
+def test_hub_names():
+    assert hub_name("hub:owner/Some-Model_1.5B") == ("owner/Some-Model_1.5B", None)
+    assert hub_name("hub:owner/model@refs/pr/1") == ("owner/model", "refs/pr/1")
+    assert hub_name("owner/model") is None
+    for wrong in ("hub:", "hub:model", "hub:a/b/c", "hub:owner/model@", "hub:../model"):
+        with pytest.raises(ValueError, match="write hub:owner/name"):
+            hub_name(wrong)
+
+
+def test_what_is_in_the_cache_needs_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--owner--model"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "step-10").write_text(commit)
+    folder = cached / "snapshots" / commit
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert snapshot("owner/model", "step-10") == snapshot("owner/model", commit) == folder
+    with pytest.raises(FileNotFoundError, match="hf download owner/model --revision step-20"):
+        snapshot("owner/model", "step-20")

@@ -1,13 +1,18 @@
 """The pipeline as a whole: right numbers, and no work done twice, whatever happens on the way."""
 
+import gc
+import io
 import json
 import shutil
 import weakref
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
+import rich.console
 
 import jaxeap
 from checkpoint_convert import convert
@@ -18,10 +23,12 @@ from jaxeap.pipeline.scores import read_scores
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.stages.attribute import Cell, nodes_of, scores_of
 from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.pipeline.stages.controls import controls_of
 from jaxeap.pipeline.stages.respond import questions_of, responses_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 from tests.pipeline.adapter import write_adapter
+from tests.pipeline.conftest import run_uncollected, run_undrawn, small_config_with_controls
 
 NAMES = [stage.name for stage in STAGES]
 KEPT = ("respond", "grade", "weights")
@@ -61,18 +68,26 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, target: str, call: int) -> Non
     monkeypatch.setattr(target, interrupted)
 
 
-def test_whole_run_leaves_every_result_and_the_right_numbers(config, console, tmp_path):
+def test_whole_run_leaves_every_result_and_the_right_numbers(full_config, console, tmp_path):
+    config = full_config
     outcomes = run_pipeline(config, tmp_path / "w", console)
     assert statuses(outcomes) == dict.fromkeys(NAMES, "made")
     workdir = tmp_path / "w"
     assert (workdir / "metrics.json").read_bytes() == (workdir / "contrast" / "metrics.json").read_bytes()
     assert "Activation intensity" in (workdir / "table.md").read_text()
     assert (workdir / "report.html").read_bytes() == (workdir / "report" / "report.html").read_bytes()
+    assert (workdir / "table.tex").read_bytes() == (workdir / "report" / "table.tex").read_bytes()
+    drawn = ("circuits", "diversity", "edge_heat_maps", "layer_intensity", "relative_change", "score_distribution")
     assert {path.name for path in (workdir / "report" / "figures").iterdir()} == {
-        "edge_heat_maps.png",
-        "layer_intensity.png",
-        "score_distribution.png",
+        *(f"{name}.{form}" for name in drawn for form in ("png", "svg", "pdf")),
         "weights.png",
+    }
+    assert {path.name for path in (workdir / "exports").iterdir()} == {
+        "base.eap_ig.json",
+        "circuits.graphml",
+        "edges.csv",
+        "stage.json",
+        "tuned.eap_ig.json",
     }
 
     questions, selection = questions_of(workdir / "respond"), selection_of(workdir / "select")
@@ -107,7 +122,8 @@ def test_whole_run_leaves_every_result_and_the_right_numbers(config, console, tm
     np.testing.assert_array_equal(nodes.mask, graph.mask)
 
 
-def test_second_run_touches_nothing(config, console, tmp_path, no_figures):
+def test_second_run_touches_nothing(full_config, console, tmp_path, no_figures):
+    config = full_config
     run_pipeline(config, tmp_path, console)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in visible_files(tmp_path)}
     outcomes = run_pipeline(config, tmp_path, console)
@@ -134,6 +150,7 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
         "config.json",
         "metrics.json",
         "table.md",
+        "table.tex",
         "weights.md",
     } - {*KEPT}
     assert selection_of(tmp_path / "select").cut_length == 2
@@ -143,37 +160,65 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
     assert contents(tmp_path) == contents(fresh)
 
 
-@pytest.mark.parametrize(
-    ("target", "call", "continued"),
-    [
-        ("jaxeap.pipeline.stages.respond.generate", 2, "respond"),
-        ("jaxeap.pipeline.stages.respond.generate", 4, "respond"),
-        ("jaxeap.pipeline.stages.attribute.attribute", 3, "attribute"),
-        ("jaxeap.pipeline.stages.attribute.attribute", 8, "attribute"),
-        ("jaxeap.pipeline.stages.contrast.layer_intensity", 1, "contrast"),
-    ],
-)
+INTERRUPTIONS = [
+    ("jaxeap.pipeline.stages.respond._write_part", 2, "respond"),
+    ("jaxeap.pipeline.stages.respond._write_part", 5, "respond"),
+    ("jaxeap.pipeline.scoring.attribute", 3, "attribute"),
+    ("jaxeap.pipeline.scoring.attribute", 14, "attribute"),
+    ("jaxeap.pipeline.stages.audit.attribute", 3, "audit"),
+    ("jaxeap.pipeline.scoring.attribute", 19, "truncations"),
+    ("jaxeap.pipeline.stages.divergence.predicting_residuals", 3, "divergence"),
+    ("jaxeap.pipeline.stages.contrast.layer_intensity", 1, "contrast"),
+    ("jaxeap.pipeline.stages.controls.decompose", 1, "controls"),
+]
+"""Function, the number of its call that is interrupted, and the stage that this is in."""
+
+
+def counted(patched: pytest.MonkeyPatch, target: str, calls: list[str]) -> None:
+    """Enters every call of the function at `target` in `calls`."""
+    module, _, name = target.rpartition(".")
+    function = getattr(__import__(module, fromlist=[name]), name)
+    patched.setattr(target, lambda *arguments, **options: calls.append(target) or function(*arguments, **options))
+
+
+class Whole(NamedTuple):
+    """Results of a run that nobody interrupted, and how often it called each function."""
+
+    contents: dict[str, bytes]
+    calls: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def whole(pair_folder, tmp_path_factory) -> Whole:
+    folder, calls = tmp_path_factory.mktemp("whole"), []
+    with pytest.MonkeyPatch.context() as patched:
+        run_uncollected(patched)
+        run_undrawn(patched)
+        for target in {target for target, _, _ in INTERRUPTIONS}:
+            counted(patched, target, calls)
+        run_pipeline(small_config_with_controls(pair_folder), folder, rich.console.Console(file=io.StringIO()))
+    return Whole(contents(folder), Counter(calls))
+
+
+@pytest.mark.parametrize(("target", "call", "continued"), INTERRUPTIONS)
 def test_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(
-    target, call, continued, config, console, tmp_path, no_figures, monkeypatch
+    target, call, continued, full_config, whole, console, tmp_path, no_figures, monkeypatch
 ):
-    run_pipeline(config, tmp_path / "whole", console)
     with monkeypatch.context() as patched:
         interrupt_at(patched, target, call)
         with pytest.raises(Interrupted):
-            run_pipeline(config, tmp_path / "resumed", console)
-    (tmp_path / "resumed" / continued / ".half.json.1.tmp").write_text("{")
+            run_pipeline(full_config, tmp_path, console)
+    (tmp_path / continued / ".half.json.1.tmp").write_text("{")
     calls = []
-    function = getattr(__import__(target.rpartition(".")[0], fromlist=["x"]), target.rpartition(".")[2])
-    monkeypatch.setattr(target, lambda *a, **k: calls.append(1) or function(*a, **k))
-    outcomes = run_pipeline(config, tmp_path / "resumed", console)
+    counted(monkeypatch, target, calls)
+    outcomes = run_pipeline(full_config, tmp_path, console)
     done = NAMES.index(continued)
     assert statuses(outcomes) == (
         dict.fromkeys(NAMES[:done], "reused") | {continued: "continued"} | dict.fromkeys(NAMES[done + 1 :], "made")
     )
-    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
-    batches = {"respond": 2 * 3, "attribute": 2 * 4, "contrast": 1}[continued]
-    assert len(calls) == batches - (call - 1), "finished batches were computed again"
-    assert not list((tmp_path / "resumed").rglob("*.tmp"))
+    assert contents(tmp_path) == whole.contents
+    assert len(calls) == whole.calls[target] - (call - 1), "finished batches were computed again"
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_damaged_result_is_made_again_to_the_same_bytes(config, console, tmp_path, no_figures):
@@ -219,12 +264,22 @@ def test_moved_model_is_the_same_model(config, console, tmp_path, no_figures):
     assert statuses(run_pipeline(config, tmp_path / "w", console)) == dict.fromkeys(NAMES, "reused")
 
 
-def test_same_model_twice_has_changed_nothing(config, console, tmp_path, no_figures):
-    config.tuned = config.base
-    run_pipeline(config, tmp_path, console)
+def test_same_model_twice_has_changed_nothing(full_config, console, tmp_path, no_figures):
+    full_config.tuned = full_config.base
+    run_pipeline(full_config, tmp_path, console)
     for metric in contrast_of(tmp_path / "contrast").metrics:
         assert metric.difference == 0.0
         assert metric.interval == (0.0, 0.0)
+    controls = controls_of(tmp_path / "controls")
+    nothing = {"value": 0.0, "interval": {"low": 0.0, "high": 0.0, "confidence": 0.95, "method": "percentile"}}
+    for entry in controls["two_by_two"]:
+        assert [entry[part] for part in ("raw", "model", "text", "interaction")] == [nothing] * 4
+        assert len(set(entry["cells"].values())) == 1
+    rows = [row for entry in controls["sensitivity"] for row in entry["rows"]]
+    assert {row["difference"] for row in (*rows, *controls["normalised"])} == {0.0}
+    assert controls["divergence"] == {"questions": 7, "base_text": nothing, "tuned_text": nothing}
+    assert controls["weights_changed"] == 0.0
+    assert [verdict["verdict"] for verdict in controls["verdicts"]] == ["not supported"] * 4
 
 
 @pytest.mark.parametrize(("what", "said"), [("loss", "loss is nan"), ("scores", "scores are not all finite")])
@@ -240,9 +295,10 @@ def test_numbers_that_are_not_finite_are_refused_by_name(
             graph=result.graph,
             method=result.method,
             ablation=result.ablation,
+            gradient_norm=result.gradient_norm,
         )
 
-    monkeypatch.setattr("jaxeap.pipeline.stages.attribute.attribute", broken)
+    monkeypatch.setattr("jaxeap.pipeline.scoring.attribute", broken)
     with pytest.raises(ValueError, match=said) as caught:
         run_pipeline(config, tmp_path, console)
     assert "base model" in str(caught.value)
@@ -258,22 +314,24 @@ def test_weights_with_nan_are_refused_with_the_models_name(config, console, tmp_
     weights = jax.tree.map(lambda array: array.at[..., 0].set(np.nan), model.weights)
     save_model(Decoder(model.config, weights), tmp_path / "broken", arithmetic_tokenizer())
     config.tuned = str(tmp_path / "broken")
-    with pytest.raises(ValueError, match=r"tuned model \(.*broken\), questions .* not finite"):
+    with pytest.raises(ValueError, match=r"tuned model \(.*broken\): .* not finite"):
         run_pipeline(config, tmp_path / "w", console)
 
 
-def test_one_model_is_in_memory_at_a_time(config, console, tmp_path, no_figures, monkeypatch):
+def test_one_model_is_in_memory_at_a_time(full_config, console, tmp_path, no_figures, monkeypatch):
+    """But for the unembedding of the base, by which the divergence is measured."""
     loaded, alive = [], []
 
-    def watched(folder, dtype, base):
+    def watched(folder, dtype, mesh, base):
         alive.append(sum(reference() is not None for reference in loaded))
         model = jaxeap.load_model(folder, dtype=dtype, base=base)
-        loaded.append(weakref.ref(model.weights["embedding"]))
+        loaded.append(weakref.ref(model.weights["layers"]["query"]))
         return model
 
+    monkeypatch.setattr("jaxeap.pipeline.pair.gc", gc)
     monkeypatch.setattr("jaxeap.pipeline.pair.load_model", watched)
-    run_pipeline(config, tmp_path, console)
-    assert alive == [0, 0, 0, 0]
+    run_pipeline(full_config, tmp_path, console)
+    assert alive == [0] * (5 * 2), "both answer, are scored, audited, scored at another alpha, compared"
 
 
 def test_missing_model_folder_is_named(config, console, tmp_path):

@@ -7,7 +7,7 @@ from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, ite
 def shard(*ids: str) -> Scores:
     """Scores that tell which question they are of: every entry is its number."""
     numbers = np.array([float(id_) for id_ in ids], np.float32)
-    return Scores(ids, np.broadcast_to(numbers[:, None, None], (len(ids), 2, 3)), numbers / 10)
+    return Scores(ids, np.broadcast_to(numbers[:, None, None], (len(ids), 2, 3)), numbers / 10, numbers / 7)
 
 
 def test_shards_come_back_in_any_order_asked_for(tmp_path):
@@ -18,6 +18,7 @@ def test_shards_come_back_in_any_order_asked_for(tmp_path):
     scores = read_scores(tmp_path, ["4", "7"])
     np.testing.assert_array_equal(scores.scores, shard("4", "7").scores)
     np.testing.assert_array_equal(scores.loss, shard("4", "7").loss)
+    np.testing.assert_array_equal(scores.gradient_norm, shard("4", "7").gradient_norm)
     assert finished_questions(tmp_path) == {"1", "4", "7"}
     assert [s.question_ids for s in iterate_scores(tmp_path)] == [("7", "1"), ("4",)]
 
@@ -43,6 +44,15 @@ def test_unreadable_shard_makes_room_for_a_new_one(tmp_path):
 
 def test_other_dtypes_and_shapes_are_refused():
     with pytest.raises(AssertionError):
-        Scores(("1",), np.zeros((1, 2, 3), np.float16), np.zeros(1, np.float32))
+        Scores(("1",), np.zeros((1, 2, 3), np.float16), np.zeros(1, np.float32), np.zeros(1, np.float32))
     with pytest.raises(AssertionError):
-        Scores(("1",), np.zeros((2, 2, 3), np.float32), np.zeros(1, np.float32))
+        Scores(("1",), np.zeros((2, 2, 3), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32))
+    with pytest.raises(AssertionError):
+        Scores(("1",), np.zeros((1, 2, 3), np.float32), np.zeros(1, np.float32), np.zeros(2, np.float32))
+
+
+def test_some_rows_of_a_shard():
+    some = shard("7", "1", "4").rows([2, 0])
+    assert some.question_ids == ("4", "7")
+    np.testing.assert_array_equal(some.scores, shard("4", "7").scores)
+    np.testing.assert_array_equal(some.gradient_norm, shard("4", "7").gradient_norm)

@@ -28,3 +28,10 @@ def test_interval():
     assert notation.interval((-0.5, 0.25)) == "[-0.500, +0.250]"
     assert notation.interval((0.0, 0.0)) == "[0, 0]"
     assert notation.interval(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "1.0"), (0.0244, "0.024"), (0.00131, "0.0013"), (0.0001, "<0.001"), (None, "–")]
+)
+def test_probability(value, text):
+    assert notation.probability(value) == text

@@ -30,6 +30,7 @@ def test_every_metric_is_one_line_of_a_wide_terminal(finished):
             notation.percent(metric.relative_change),
             f"[{notation.signed(metric.interval[0])},",
             f"{notation.signed(metric.interval[1])}]",
+            notation.probability(metric.p_value),
         ]
 
 
@@ -37,7 +38,8 @@ def test_eighty_columns_lose_no_number(finished):
     text = printed(contrast_table(finished.contrast), 80)
     assert max(map(len, text.splitlines())) <= 80
     for metric in finished.contrast.metrics:
-        for number in (notation.number(metric.base), *notation.interval(metric.interval).split()):
+        p_value = notation.probability(metric.p_value)
+        for number in (notation.number(metric.base), *notation.interval(metric.interval).split(), p_value):
             assert number in text.split(), (metric.name, number)
     assert "…" not in text
 
@@ -45,7 +47,8 @@ def test_eighty_columns_lose_no_number(finished):
 def test_the_choices_and_the_confidence_are_printed(finished):
     text = " ".join(printed(contrast_table(finished.contrast), 110).split())
     assert finished.contrast.options.describe() in text
-    assert "200 bootstrap resamples" in text and "95%" in text and "12 questions" in text
+    assert "200 bootstrap resamples of the questions, paired, BCa" in text and "95%" in text and "12 questions" in text
+    assert "at most 10,000 exchanges" in text
     ninety = dataclasses.replace(finished.contrast, confidence=0.9)
     assert "90%" in printed(contrast_table(ninety), 110)
 
@@ -54,7 +57,7 @@ def test_what_is_undefined_shows_as_a_dash_with_a_reason(finished):
     one = contrast(finished.base_scores[:1], finished.tuned_scores[:1], finished.mask, resamples=5)
     text = printed(contrast_table(one), 110)
     (diversity,) = [line for line in text.splitlines() if "diversity" in line]
-    assert diversity.split()[2:] == ["–"] * 5
+    assert diversity.split()[2:] == ["–"] * 6
     assert "too few questions" in text and "1 question)" in text
     silent = finished.tuned_scores.copy()
     silent[[3, 4]] = 0
@@ -78,12 +81,28 @@ def test_markdown_holds_the_same_cells(finished, tmp_path):
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     cells = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
     for metric in finished.contrast.metrics:
-        base, tuned, difference, _, interval = cells[metric.title]
+        base, tuned, difference, _, interval, p_value = cells[metric.title]
+        assert p_value == notation.probability(metric.p_value)
         np.testing.assert_allclose([float(base), float(tuned)], [metric.base, metric.tuned], rtol=5e-4)
         np.testing.assert_allclose(float(difference), metric.difference, rtol=5e-3)
         np.testing.assert_allclose([float(end) for end in interval.strip("[]").split(",")], metric.interval, rtol=5e-3)
     assert cells["sample of 100"] == ["280", "100"]
     assert "Which questions" not in markdown(finished.contrast)
+
+
+def test_without_a_test_there_is_no_column_for_it(finished):
+    plain = contrast(finished.base_scores, finished.tuned_scores, finished.mask, resamples=20, permutations=0)
+    text = printed(contrast_table(plain), 110)
+    assert "exchanges" not in text and "–" not in text
+    assert "| p |" in markdown(finished.contrast) and "| p |" not in markdown(plain)
+
+
+def test_an_interval_that_is_not_the_usual_one_is_named(finished):
+    equal = contrast(finished.base_scores, finished.base_scores.copy(), finished.mask, resamples=20)
+    text = " ".join(printed(contrast_table(equal), 110).split())
+    assert "Activation intensity, Information complexity," in text
+    assert "Top mass: percentile interval, since BCa is not defined." in text
+    assert "percentile interval" not in " ".join(printed(contrast_table(finished.contrast), 110).split())
 
 
 @pytest.mark.parametrize("name", ["a|b", "[red]a[/red]"])

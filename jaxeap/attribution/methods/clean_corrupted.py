@@ -28,7 +28,7 @@ def clean_corrupted(
     reference: Sources | None,
     settings: Settings,
     options: CleanCorruptedOptions,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """score[s, j] = <delta_s, (g_j on the clean input + g_j on the ablated input) / 2>: trapezoid rule, one step.
 
     As "clean-corrupted" of the EAP-IG code (Hanna et al. 2024). The targets are the clean ones in both. With ablation
@@ -36,6 +36,6 @@ def clean_corrupted(
     Cost: two traces and two contractions.
 
     Returns:
-      Scores [B, S, J] float32 and losses [B] float32 of the clean run.
+      Scores [B, S, J], and losses [B] and gradient norms [B] of the clean run, all float32.
     """
     return embedding_path_scores(weights, config, batch, reference, settings, *quadrature(1, "trapezoid"))

@@ -11,7 +11,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.interventions import Deltas, ablated_sources
-from jaxeap.attribution.loss import counted_loss
+from jaxeap.attribution.loss import loss_and_gradient_norm
 from jaxeap.attribution.methods.path import PathOptions, between, quadrature
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -30,7 +30,7 @@ def eap_ig_activations(
     reference: Sources | None,
     settings: Settings,
     options: PathOptions,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """score[s, j] = <delta_s, mean of g_j over runs that hold one node's output between its ablated and clean value>.
 
     The nodes are the embedding, each layer's attention (all its heads jointly) and each feed-forward layer: 2L + 1,
@@ -39,7 +39,7 @@ def eap_ig_activations(
     one). Cost: (2L + 1) * steps traces and contractions.
 
     Returns:
-      Scores [B, S, J] float32 and losses [B] float32 of the clean run.
+      Scores [B, S, J], and losses [B] and gradient norms [B] of the clean run, all float32.
     """
     embedding = embed(weights, config, jnp.asarray(batch.tokens))
     mask = jnp.asarray(batch.mask)
@@ -72,4 +72,4 @@ def eap_ig_activations(
         jnp.tile(jnp.array(point_weights) / nodes, nodes),
     )
     scores, _ = jax.lax.scan(add_run, jnp.zeros((batch.size, *graph.mask.shape), jnp.float32), runs)
-    return scores, counted_loss(weights, config, final, batch)
+    return scores, *loss_and_gradient_norm(weights, config, final, batch)

@@ -22,7 +22,7 @@ def eap_ig_inputs(
     reference: Sources | None,
     settings: Settings,
     options: PathOptions,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """score[s, j] = <delta_s, mean of g_j along the straight path of the embedding from ablated to clean>.
 
     Hanna, Pezzelle and Belinkov 2024 (EAP-IG), arXiv 2403.17806. Complete on one cut only: the scores of the edges
@@ -30,7 +30,7 @@ def eap_ig_inputs(
     derivative by the embedding is the sum over its readers. Cost: `steps` traces and contractions.
 
     Returns:
-      Scores [B, S, J] float32 and losses [B] float32 of the clean run.
+      Scores [B, S, J], and losses [B] and gradient norms [B] of the clean run, all float32.
     """
     points, point_weights = quadrature(options.steps, options.rule)
     return embedding_path_scores(weights, config, batch, reference, settings, points, point_weights)

@@ -16,7 +16,7 @@ from rich.progress import track
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import DestinationKind, EdgeGraph, Level, SourceKind
 from jaxeap.attribution.interventions import ablated_sources
-from jaxeap.attribution.loss import counted_loss
+from jaxeap.attribution.loss import counted_loss, loss_and_gradient_norm
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.attention import output_projection
@@ -65,14 +65,15 @@ def exact(
     reference: Sources | None,
     settings: Settings,
     options: ExactOptions,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """score[s, j] = loss with destination j alone reading source s's ablated value, minus the clean loss.
 
     What EAP is the derivative of. Everything downstream of j is recomputed; runs start at j's layer, where the
     residual stream is still the clean one. Cost: half a forward pass for each edge.
 
     Returns:
-      Scores [B, S, J] float32 (NaN for edges that were not asked for) and losses [B] float32 of the clean run.
+      Scores [B, S, J] (NaN for edges that were not asked for), and losses [B] and gradient norms [B] of the clean run,
+      all float32.
 
     Raises:
       ValueError: a pair of `options.edges` is no edge.
@@ -85,7 +86,7 @@ def exact(
         inside = 0 <= row < len(graph.sources) and 0 <= column < len(graph.destinations)
         if not inside or not graph.mask[row, column]:
             raise ValueError(f"({row}, {column}) is no edge of the {graph.level}-level graph")
-    inputs, deltas, final, clean_loss = _clean_run(weights, config, batch, reference, settings)
+    inputs, deltas, final, clean_loss, norm = _clean_run(weights, config, batch, reference, settings)
     scores = np.where(graph.mask, np.nan, 0.0).astype(np.float32)[None].repeat(batch.size, axis=0)
     side_by_side = options.side_by_side or _automatic_side_by_side(config, batch)
     groups = _groups_by_layer(graph, edges, side_by_side)
@@ -99,7 +100,7 @@ def exact(
         effects = np.asarray(patched - clean_loss[None])
         for (row, column), effect in zip(group, effects, strict=False):
             scores[:, row, column] = effect
-    return jnp.asarray(scores), clean_loss
+    return jnp.asarray(scores), clean_loss, norm
 
 
 def _automatic_side_by_side(config: ModelConfig, batch: Batch) -> int:
@@ -137,15 +138,15 @@ def _nodes(graph: EdgeGraph, edges: np.ndarray, size: int) -> EdgeNodes:
 @functools.partial(jax.jit, static_argnames="config")
 def _clean_run(
     weights: Weights, config: ModelConfig, batch: Batch, reference: Sources | None, settings: Settings
-) -> tuple[jax.Array, Sources, jax.Array, jax.Array]:
-    """Residual stream before each layer [L, B, T, D], deltas of all sources, final residual, loss [B]."""
+) -> tuple[jax.Array, Sources, jax.Array, jax.Array, jax.Array]:
+    """Residual stream before each layer [L, B, T, D], deltas of all sources, final residual, losses, gradient norms."""
     final, captures = run_layers(
         weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
     )
     clean = Sources.of(captures)
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
-    loss = counted_loss(weights, config, final, batch)
-    return captures.layers.attention_input, jax.tree.map(_difference, ablated, clean), final, loss
+    loss, norm = loss_and_gradient_norm(weights, config, final, batch)
+    return captures.layers.attention_input, jax.tree.map(_difference, ablated, clean), final, loss, norm
 
 
 def _difference(ablated: jax.Array, clean: jax.Array) -> jax.Array:

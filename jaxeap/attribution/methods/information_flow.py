@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import EdgeGraph
-from jaxeap.attribution.loss import counted_loss
+from jaxeap.attribution.loss import loss_and_gradient_norm
 from jaxeap.attribution.positions import predicting_position_weights, real_position_weights
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -53,7 +53,7 @@ def information_flow(
     reference: Sources | None,
     settings: Settings,
     options: InformationFlowOptions,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """score[s, j] = mean over positions of source s's share in the residual x that destination j reads.
 
     At each position
@@ -74,7 +74,7 @@ def information_flow(
     sources are expanded for about `settings.chunk` positions at a time, counted over all examples.
 
     Returns:
-      Scores [B, S, J] float32 and losses [B] float32.
+      Scores [B, S, J], losses [B] and gradient norms [B], all float32.
 
     Raises:
       ValueError: an ablation other than "zero", which is what no choice of ablation stands for.
@@ -87,9 +87,9 @@ def information_flow(
     final, captures = run_layers(
         weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask)
     )
-    loss = counted_loss(weights, config, final, batch)
+    loss, norm = loss_and_gradient_norm(weights, config, final, batch)
     of_positions = real_position_weights if options.positions == "real" else predicting_position_weights
-    return shares_of_sources(weights, settings, config, captures, of_positions(batch)), loss
+    return shares_of_sources(weights, settings, config, captures, of_positions(batch)), loss, norm
 
 
 def shares_at(sources: jax.Array, residual: jax.Array, written: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.interventions import Deltas, ablated_sources
-from jaxeap.attribution.loss import counted_loss
+from jaxeap.attribution.loss import loss_and_gradient_norm
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
@@ -66,8 +66,8 @@ def embedding_path_scores(
     settings: Settings,
     points: tuple[float, ...],
     point_weights: tuple[float, ...],
-) -> tuple[jax.Array, jax.Array]:
-    """sum over points p of w_p <delta_s, g_j at the input ablated + p (clean - ablated)>, and the clean loss.
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """sum over points p of w_p <delta_s, g_j at the input ablated + p (clean - ablated)>; the clean losses and norms.
 
     Every point has its own residuals, so the gradients are pulled back through the norms and contracted point by
     point; only scores are summed. One trace is held at a time.
@@ -88,4 +88,4 @@ def embedding_path_scores(
 
     zeros = jnp.zeros((batch.size, *graph.mask.shape), jnp.float32)
     scores, _ = jax.lax.scan(add_point, zeros, (jnp.array(points), jnp.array(point_weights)))
-    return scores, counted_loss(weights, config, final, batch)
+    return scores, *loss_and_gradient_norm(weights, config, final, batch)

@@ -11,6 +11,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import contract
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.interventions import Deltas, ablated_sources
+from jaxeap.attribution.loss import loss_and_gradient_norm
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
@@ -45,14 +46,14 @@ def relp(
     reference: Sources | None,
     settings: Settings,
     options: RelpOptions,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """score[s, j] = <delta_s, r_j>, r_j the coefficient that relevance propagation carries back to destination j.
 
     Rezaei Jafari, Eberle, Khakzar and Nanda 2025, arXiv 2508.21258. The relevance that starts is the loss's gradient
     by the logits. One forward and one backward pass, plus the contraction, like EAP.
 
     Returns:
-      Scores [B, S, J] float32 and losses [B] float32.
+      Scores [B, S, J], losses [B] and norms of the true gradient [B], all float32.
     """
     propagation = Propagation(**dataclasses.asdict(options))
     trace = run_trace(weights, config, batch, propagation=propagation, level=settings.level)
@@ -60,4 +61,5 @@ def relp(
     ablated = ablated_sources(weights, config, batch, clean, settings.ablation, reference, settings.seed)
     deltas, destinations = Deltas.of(clean, ablated, settings.ablation), Destinations.of(trace)
     scores = contract(weights, config, settings.graph(config), deltas, destinations, settings.chunk, propagation)
-    return scores, trace.loss
+    _, norm = loss_and_gradient_norm(weights, config, trace.captures.final, batch)  # The trace's follows other rules.
+    return scores, trace.loss, norm

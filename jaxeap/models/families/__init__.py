@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families.family import ConfigReader, Family, TensorRule
@@ -23,7 +24,7 @@ from jaxeap.models.families.qwen3 import QWEN3
 from jaxeap.models.families.qwen3_moe import QWEN3_MOE
 from jaxeap.models.families.smollm3 import SMOLLM3
 
-__all__ = ["FAMILIES", "Family", "TensorRule", "read_model_config"]
+__all__ = ["FAMILIES", "Family", "TensorRule", "model_config_of", "read_model_config"]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
@@ -63,7 +64,12 @@ def read_model_config(folder: str | Path) -> ModelConfig:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(attributes, dict):
         raise ValueError(f"{path} must hold a JSON object, as Hugging Face writes it, and holds {attributes!r}")
-    reader = ConfigReader(attributes, str(path))
+    return model_config_of(attributes, str(path))
+
+
+def model_config_of(attributes: Mapping[str, Any], origin: str) -> ModelConfig:
+    """The decoder's shape from what a config.json holds; `origin` names it in errors, which are those of reading it."""
+    reader = ConfigReader(attributes, origin)
     model_type = reader.require("model_type")
     if model_type not in FAMILIES:
         raise reader.unsupported("model_type", model_type, f"supported: {', '.join(sorted(FAMILIES))}")

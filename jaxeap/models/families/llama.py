@@ -15,4 +15,7 @@ def read_config(reader: ConfigReader) -> ModelConfig:
     return read_shape(reader, windows=(None,) * layers, qkv_bias=bias, output_bias=bias, mlp_bias=mlp_bias)
 
 
-LLAMA = Family("llama", read_config, tensor_rules, ignored_tensors=ROTARY_BUFFERS)
+IGNORED = frozenset({"moe_intermediate_size"})
+"""DeepSeek-Math's files carry it beside model_type llama, which has no experts."""
+
+LLAMA = Family("llama", read_config, tensor_rules, ignored=IGNORED, ignored_tensors=ROTARY_BUFFERS)

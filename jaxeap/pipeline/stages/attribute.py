@@ -1,4 +1,4 @@
-"""Stage 4: the score of every edge, for every selected question and each model."""
+"""Stage 4: the score of every edge, for every selected question, each model and each model's text."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from jaxeap.attribution.attribute import attribute
-from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.pair import load_next, sources_of
-from jaxeap.pipeline.progress import progress_bar
-from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores, read_scores
+from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
+from jaxeap.pipeline.scores import Scores, iterate_scores, read_scores
+from jaxeap.pipeline.scoring import Target, Texts, copy_equal, score_rest, unfinished
+from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.vocabulary import require_tokens_in_embedding
-from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.jsonl import write_jsonl
-from jaxeap.tasks.selection import Role, Selection
+from jaxeap.tasks.selection import Role
 
 GRAPH = "graph.json"
 LOSSES = "losses.jsonl"
+GRADIENT_NORMS = "gradient_norms.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Cell:
 
 OWN_TEXT = (Cell("base", "base"), Cell("tuned", "tuned"))
 """The paper's comparison. The other two cells, each model on the other's text, tell model and text apart."""
+CROSS_TEXT = (Cell("base", "tuned"), Cell("tuned", "base"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,80 +66,72 @@ def scores_of(folder: Path, cell: Cell, question_ids: Sequence[str]) -> Scores:
     return read_scores(folder / cell.name, question_ids)
 
 
+def cells_of(folder: Path) -> tuple[Cell, ...]:
+    """The cells that the finished stage's folder holds: both models on their own text, and perhaps on the other's."""
+    return tuple(cell for cell in (*OWN_TEXT, *CROSS_TEXT) if (folder / cell.name).is_dir())
+
+
 def attribute_selected(run: StageRun) -> None:
-    """Writes graph.json, losses.jsonl, and for each cell a folder of scores, a file a batch."""
+    """Writes graph.json, losses.jsonl, gradient_norms.jsonl, and for each cell a folder of scores, a file a batch."""
     selection = selection_of(run.inputs["select"])
-    graph = EdgeGraph.for_config(
-        read_model_config(sources_of(run.config)["base"].model_folder), run.config.attribution.level
-    )
+    folders = {role: source.model_folder for role, source in sources_of(run.config).items()}
+    graph = EdgeGraph.for_config(read_model_config(folders["base"]), run.config.attribution.level)
     _write_graph(run.folder / GRAPH, graph)
-    for cell in OWN_TEXT:
-        _score_rest(run, cell, selection)
-    losses = {cell: _losses(run.folder / cell.name) for cell in OWN_TEXT}
-    write_jsonl(
-        run.folder / LOSSES,
-        ({"question_id": id_} | {cell.name: losses[cell][id_] for cell in OWN_TEXT} for id_ in selection.question_ids),
-    )
-    for cell in OWN_TEXT:
-        mean = sum(losses[cell].values()) / len(losses[cell])
-        run.say(f"{cell.model} model on {cell.text} text: {len(losses[cell])} questions, mean loss {mean:.4g} nats")
+    texts = {role: Texts.of(selection, role, run.config.attribution) for role in ROLES}
+    cells = (*OWN_TEXT, *CROSS_TEXT) if run.config.controls.cross_text else OWN_TEXT
+    for cell in cells:
+        rows = read_model_config(folders[cell.model]).vocab_size
+        require_tokens_in_embedding(texts[cell.text].sequences, rows, _whose(run, cell))
+    for own in OWN_TEXT:
+        # A model's own text first: what the other wrote word for word alike is not scored twice.
+        of_model = [own, *(cell for cell in cells if cell.model == own.model and cell != own)]
+        targets = [Target(run.folder / cell.name, texts[cell.text], f"{cell.text} text") for cell in of_model]
+        score_targets(run, own.model, targets)
+    measured = {cell: _per_question(run.folder / cell.name) for cell in cells}
+    for name, column in ((LOSSES, 0), (GRADIENT_NORMS, 1)):
+        write_jsonl(
+            run.folder / name,
+            (
+                {"question_id": id_} | {cell.name: measured[cell][id_][column] for cell in cells}
+                for id_ in selection.question_ids
+            ),
+        )
+    for cell in cells:
+        mean = sum(loss for loss, _ in measured[cell].values()) / len(measured[cell])
+        run.say(f"{cell.model} model on {cell.text} text: {len(measured[cell])} questions, mean loss {mean:.4g} nats")
 
 
-def _score_rest(run: StageRun, cell: Cell, selection: Selection) -> None:
-    """Scores the questions that the cell's folder does not hold yet, and saves after every batch."""
-    ids, sequences, counted = selection.question_ids, selection.sequences(cell.text), selection.counted(cell.text)
-    finished = finished_questions(run.folder / cell.name)
-    lengths = [stop for _, stop in counted]
-    todo = unfinished_batches(lengths, [id_ in finished for id_ in ids], run.config.attribution.batch_size)
-    if not todo:
-        return
-    settings = run.config.attribution
-    options = {"method": settings.method, "level": settings.level, "ablation": settings.ablation}
-    source = sources_of(run.config)[cell.model]
-    rows = read_model_config(source.model_folder).vocab_size
-    require_tokens_in_embedding(sequences, rows, f"the {cell.model} model ({source})")
-    model = load_next(source, run.config.dtype)
-    description = f"{cell.model} model on {cell.text} text: scoring edges"
-    with progress_bar(run.console, description, total=sum(len(places.real) for places in todo)) as advance:
-        for places in todo:
-            batch = _batch([sequences[place] for place in places.filled], [counted[place] for place in places.filled])
-            result = attribute(model, batch, **options)
-            real = len(places.real)
-            scored = Scores(
-                tuple(ids[place] for place in places.real),
-                np.asarray(result.scores)[:real],
-                np.asarray(result.loss)[:real],
-            )
-            _require_finite(scored, cell, run)
-            append_shard(run.folder / cell.name, scored)
-            advance(real)
+def score_targets(run: StageRun, model: Role, targets: Sequence[Target], known: Sequence[Target] = ()) -> None:
+    """Scores what is not scored yet of one model's texts, and loads the model if it must.
+
+    Args:
+      run: of the stage.
+      model: which of the pair.
+      targets: a text that an earlier one holds too is not scored twice.
+      known: finished scores of the same model on other texts, to be taken over where they are equal.
+    """
+    decoder = None
+    for place, target in enumerate(targets):
+        for source in (*known, *targets[:place]):
+            copy_equal(target, source, run.config.attribution)
+        if unfinished(target, run.config.attribution.batch_size):
+            decoder = decoder or load_next(sources_of(run.config)[model], run.config.dtype, mesh_of(run.config))
+            score_rest(run, target, decoder, model)
 
 
-def _batch(sequences: Sequence[Sequence[int]], counted: Sequence[tuple[int, int]]) -> Batch:
-    """A batch whose padded sizes are among few, so that few programs are compiled."""
-    length = padded_length(max(stop - 1 for _, stop in counted))
-    width = padded_length(max(stop - start for start, stop in counted))
-    return Batch.from_sequences(sequences, counted, length=length, width=width)
+def _whose(run: StageRun, cell: Cell) -> str:
+    whose = f"the {cell.model} model ({sources_of(run.config)[cell.model]})"
+    if cell in CROSS_TEXT:
+        whose += f", which is scored on the {cell.text} model's text unless config.controls.cross_text is False"
+    return whose
 
 
-def _require_finite(scored: Scores, cell: Cell, run: StageRun) -> None:
-    for id_, scores, loss in zip(scored.question_ids, scored.scores, scored.loss, strict=True):
-        if not (np.isfinite(loss) and np.isfinite(scores).all()):
-            which = f"loss is {loss}" if not np.isfinite(loss) else "edge scores are not all finite"
-            remedy = "convert or download the checkpoint again, its weights are likely damaged"
-            if run.config.dtype != "float32":
-                remedy = f"run with --config.dtype=float32 ({run.config.dtype} may overflow), or {remedy}"
-            raise ValueError(
-                f"{cell.model} model ({run.config[cell.model]}): the {which} on the {cell.text} model's answer to "
-                f"question {id_!r}; {remedy}"
-            )
-
-
-def _losses(folder: Path) -> dict[str, float]:
+def _per_question(folder: Path) -> dict[str, tuple[float, float]]:
+    """Loss and gradient norm by question."""
     return {
-        id_: float(loss)
+        id_: (float(loss), float(norm))
         for shard in iterate_scores(folder)
-        for id_, loss in zip(shard.question_ids, shard.loss, strict=True)
+        for id_, loss, norm in zip(shard.question_ids, shard.loss, shard.gradient_norm, strict=True)
     }
 
 
@@ -152,7 +143,8 @@ def _write_graph(path: Path, graph: EdgeGraph) -> None:
 ATTRIBUTE = Stage(
     name="attribute",
     make=attribute_selected,
-    reads=("base", "tuned", "dtype", "attribution.method", "attribution.level", "attribution.ablation"),
-    tuning=("attribution.batch_size", "adapter_base"),
+    reads=("base", "tuned", "dtype", *SCORING, "controls.cross_text"),
+    tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select",),
+    version=2,
 )

@@ -10,7 +10,7 @@ from jaxeap.pipeline.pair import ROLES
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.settings import RECORDED
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.pipeline.stages.respond import questions_of, recorded_verdicts_of, responses_of
+from jaxeap.pipeline.stages.respond import questions_of, recorded_verdicts_of, responses_of, samples_in
 from jaxeap.tasks.correctness import correctness_classes, count_classes
 from jaxeap.tasks.grading import Verdict, grade_responses, read_verdicts, write_verdicts
 from jaxeap.tasks.selection import Role
@@ -29,26 +29,45 @@ def summary_of(folder: Path) -> dict:
 
 
 def grade(run: StageRun) -> None:
-    """Writes base.jsonl, tuned.jsonl and summary.json."""
+    """Writes base.jsonl, tuned.jsonl and summary.json.
+
+    Where each question was answered several times, the further answers' grades stand in base_sample1.jsonl, ..., and
+    the summary tells the pass rate over all of them; accuracy and classes are those of the first answers.
+    """
     asked = run.inputs["respond"]
-    questions = questions_of(asked)
+    questions, samples = questions_of(asked), samples_in(asked)
     verdicts = {role: _grade(run, role) for role in ROLES}
     for role, graded in verdicts.items():
         write_verdicts(run.folder / f"{role}.jsonl", graded)
     accuracy = {role: sum(verdict.correct for verdict in graded) / len(graded) for role, graded in verdicts.items()}
     classes = count_classes(correctness_classes(verdicts["base"], verdicts["tuned"]))
-    write_json(run.folder / SUMMARY, {"questions": len(questions), "accuracy": accuracy, "classes": classes})
+    summary = {"questions": len(questions), "accuracy": accuracy, "classes": classes}
+    if samples > 1:
+        rates = {role: _pass_rate(run, role, verdicts[role], samples) for role in ROLES}
+        summary |= {"samples": samples, "pass_rate": rates}
+        run.say(f"pass rate over {samples} answers a question: base {rates['base']:.1%}, tuned {rates['tuned']:.1%}")
+    write_json(run.folder / SUMMARY, summary)
     run.say(
         f"right answers: base {accuracy['base']:.1%}, tuned {accuracy['tuned']:.1%} of {len(questions)}; "
         + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in classes.items())
     )
 
 
-def _grade(run: StageRun, role: Role) -> list[Verdict]:
+def _pass_rate(run: StageRun, role: Role, first: list[Verdict], samples: int) -> float:
+    """The share of right ones among all answers, the first ones' grades being known."""
+    right = sum(verdict.correct for verdict in first)
+    for sample in range(1, samples):
+        graded = _grade(run, role, sample)
+        write_verdicts(run.folder / f"{role}_sample{sample}.jsonl", graded)
+        right += sum(verdict.correct for verdict in graded)
+    return right / (samples * len(first))
+
+
+def _grade(run: StageRun, role: Role, sample: int = 0) -> list[Verdict]:
     asked, settings = run.inputs["respond"], run.config.math_grading
     if run.config.grader == RECORDED:
         return recorded_verdicts_of(asked, role)
-    responses = responses_of(asked, role)
+    responses = responses_of(asked, role, sample)
     with progress_bar(run.console, f"{role}: grading", total=len(responses)) as advance:
         verdicts = grade_responses(
             questions_of(asked),

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxeap.models.load import check_files
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
-from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.model_source import ModelSource
-from jaxeap.pipeline.pair import ROLES, load_next, require_same_architecture, sources_of
+from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
 from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
 from jaxeap.pipeline.questions import choose_questions, draw_questions
 from jaxeap.pipeline.settings import IMPORTED, QUESTION
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stop_tokens import stop_tokens
 from jaxeap.pipeline.vocabulary import VocabularyFindings, check_vocabularies
-from jaxeap.sampling.generate import generate
+from jaxeap.sampling.continuous import Answer
+from jaxeap.sampling.generate import answers
+from jaxeap.sampling.options import SamplingOptions
+from jaxeap.sampling.stop_strings import cut_text
 from jaxeap.tasks.grading import Verdict, read_verdicts, write_verdicts
 from jaxeap.tasks.imported import Imported, read_imported, require_tokens_of
+from jaxeap.tasks.jsonl import read_records, write_records
 from jaxeap.tasks.questions import Question, read_questions, write_questions
 from jaxeap.tasks.responses import Response, read_responses, write_responses
 from jaxeap.tasks.selection import Role
@@ -32,6 +37,15 @@ if TYPE_CHECKING:
 
 QUESTIONS = "questions.jsonl"
 VOCABULARY = "vocabulary.json"
+SECONDS_BETWEEN_PARTS = 60.0
+"""A run that is killed loses what ended since, and what it was about to write."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part(Response):
+    """A response and which of the question's answers it is."""
+
+    sample: int
 
 
 def questions_of(folder: Path) -> list[Question]:
@@ -39,9 +53,21 @@ def questions_of(folder: Path) -> list[Question]:
     return read_questions(folder / QUESTIONS)
 
 
-def responses_of(folder: Path, role: Role) -> list[Response]:
-    """One model's responses from the finished stage's folder, in the order of the questions."""
-    return read_responses(folder / f"{role}.jsonl")
+def responses_of(folder: Path, role: Role, sample: int = 0) -> list[Response]:
+    """One model's responses from the finished stage's folder, in the order of the questions.
+
+    Where each question was answered several times, `sample` says which answers; the first are what is compared.
+    """
+    return read_responses(folder / _file(role, sample))
+
+
+def samples_in(folder: Path) -> int:
+    """How many answers to each question the finished stage's folder holds."""
+    return next(sample for sample in itertools.count(1) if not (folder / _file("base", sample)).is_file())
+
+
+def _file(role: Role, sample: int) -> str:
+    return f"{role}_sample{sample}.jsonl" if sample else f"{role}.jsonl"
 
 
 def vocabulary_of(folder: Path) -> VocabularyFindings:
@@ -64,7 +90,9 @@ def recorded_verdicts_of(folder: Path, role: Role) -> list[Verdict]:
 def respond(run: StageRun) -> None:
     """Writes questions.jsonl, vocabulary.json, base.jsonl and tuned.jsonl.
 
-    Until a model has answered all, its answers lie in parts.
+    Where each question is answered several times, the further answers stand in base_sample1.jsonl, ... Until a model
+    has answered all, its answers lie in parts. A run that goes on from them ends with the same bytes, since an answer
+    does not depend on which others are written with it.
     """
     config, sources = run.config, sources_of(run.config)
     require_same_architecture(sources["base"].model_folder, sources["tuned"].model_folder)
@@ -94,13 +122,15 @@ def respond(run: StageRun) -> None:
     prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
     write_questions(run.folder / QUESTIONS, questions)
     for role in ROLES:
-        parts, result = run.folder / f"{role}_parts", run.folder / f"{role}.jsonl"
-        if not result.is_file():
+        parts = run.folder / f"{role}_parts"
+        paths = [run.folder / _file(role, sample) for sample in range(run.config.sampling.samples)]
+        if not all(path.is_file() for path in paths):
             _answer_rest(run, role, sources[role], tokenizers[role], questions, prompts, parts)
-            answers = {response.question_id: response for response in _read_parts(parts)}
-            write_responses(result, [answers[question.id] for question in questions])
-            finished = sum(response.finished for response in answers.values())
-            run.say(f"{role}: {len(answers)} answers, {finished} of them ended by the model itself")
+            written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
+            for sample, path in enumerate(paths):
+                write_responses(path, [written[question.id, sample] for question in questions])
+            finished = sum(response.finished for response in written.values())
+            run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
         shutil.rmtree(parts, ignore_errors=True)
 
 
@@ -151,60 +181,66 @@ def _answer_rest(
     prompts: Sequence[Sequence[int]],
     parts: Path,
 ) -> None:
-    """Has the model answer what is not answered yet, one file of answers a batch."""
-    sampling = run.config.sampling
-    answered = {response.question_id for response in _read_parts(parts)}
-    lengths = [len(prompt) for prompt in prompts]
-    todo = unfinished_batches(lengths, [question.id in answered for question in questions], sampling.batch_size)
-    if not todo:
+    """Has the model answer what is not answered yet, and keeps answers as they end."""
+    options = SamplingOptions(**run.config.sampling)
+    place_of = {question.id: place for place, question in enumerate(questions)}
+    done = {(place_of[part.question_id], part.sample) for part in _read_parts(parts)}
+    if len(done) == len(questions) * options.samples:
         return
     stops = stop_tokens(source.generation_folder, tokenizer)
-    model = load_next(source, run.config.dtype)
-    for number, (places, filled) in enumerate(todo, start=1):
-        try:
-            answers = generate(
-                model,
-                [prompts[place] for place in filled],
-                max_new_tokens=sampling.max_new_tokens,
-                stop_tokens=stops,
-                temperature=sampling.temperature,
-                seed=sampling.seed,
-                ids=filled,
-                batch_size=len(filled),
-                description=f"{role}: answering, batch {number} of {len(todo)}",
-            )
-        except ValueError as error:
-            asked = ", ".join(repr(questions[place].id) for place in places[:3])
-            raise ValueError(
-                f"{role} model ({source}), questions {asked}{', ...' if len(places) > 3 else ''}: {error}"
-            ) from error
-        responses = [
-            _response(tokenizer, questions[place], prompts[place], answer, stops)
-            for place, answer in zip(places, answers, strict=False)
-        ]
-        write_responses(first_free(parts, ".jsonl"), responses)
+    ended: list[_Part] = []
+    written_at = time.monotonic()
+    try:
+        for answer in answers(
+            load_next(source, run.config.dtype, mesh_of(run.config)),
+            prompts,
+            options,
+            stop_tokens=stops,
+            done=done,
+            tokenizer=tokenizer,
+            description=f"{role}: answering",
+        ):
+            question, prompt = questions[answer.place], prompts[answer.place]
+            ended.append(_part(tokenizer, question, prompt, answer, stops, options.stop_strings))
+            if len(ended) >= options.batch_size or time.monotonic() - written_at > SECONDS_BETWEEN_PARTS:
+                _write_part(parts, ended)
+                ended, written_at = [], time.monotonic()
+    except ValueError as error:
+        raise ValueError(f"{role} model ({source}): {error}") from error
+    if ended:
+        _write_part(parts, ended)
 
 
-def _response(
+def _part(
     tokenizer: transformers.PreTrainedTokenizerBase,
     question: Question,
     prompt: Sequence[int],
-    answer: Sequence[int],
+    answer: Answer,
     stops: Sequence[int],
-) -> Response:
-    finished = bool(answer) and answer[-1] in stops
-    spoken = answer[:-1] if finished else answer  # A stop token need not be a special one, so it is cut by hand.
-    return Response(
+    stop_strings: Sequence[str],
+) -> _Part:
+    # A stop token need not be a special one, so it is cut by hand.
+    spoken = answer.tokens[:-1] if answer.tokens[-1] in stops else answer.tokens
+    return _Part(
         question_id=question.id,
         prompt_tokens=tuple(prompt),
-        answer_tokens=tuple(answer),
-        text=tokenizer.decode(list(spoken), skip_special_tokens=True),
-        finished=finished,
+        answer_tokens=tuple(answer.tokens),
+        text=cut_text(tokenizer.decode(spoken, skip_special_tokens=True), stop_strings),
+        finished=answer.finished,
+        sample=answer.sample,
     )
 
 
-def _read_parts(parts: Path) -> list[Response]:
-    return [response for path in sorted(parts.glob("*.jsonl")) for response in read_responses(path)]
+def _write_part(parts: Path, ended: Sequence[_Part]) -> None:
+    write_records(first_free(parts, ".jsonl"), ended)
+
+
+def _read_parts(parts: Path) -> list[_Part]:
+    return [part for path in sorted(parts.glob("*.jsonl")) for part in read_records(path, _Part)]
+
+
+def _response(part: _Part) -> Response:
+    return Response(**{field.name: getattr(part, field.name) for field in dataclasses.fields(Response)})
 
 
 RESPOND = Stage(
@@ -226,8 +262,12 @@ RESPOND = Stage(
         "chat_template",
         "sampling.max_new_tokens",
         "sampling.temperature",
+        "sampling.top_k",
+        "sampling.top_p",
         "sampling.seed",
+        "sampling.samples",
+        "sampling.stop_strings",
     ),
-    tuning=("sampling.batch_size", "adapter_base"),
-    version=2,
+    tuning=("sampling.batch_size", "sampling.cache_block", "sampling.cache_tokens", "adapter_base", "mesh"),
+    version=3,
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxeap.report import notation
+from jaxeap.report.audit_notes import audit_notes
 from jaxeap.report.page import wording
 from jaxeap.report.page.content import Content
 from jaxeap.report.page.strip import own_strip
@@ -28,7 +29,7 @@ def view(content: Content) -> dict[str, Any]:
         "confidence": f"{100 * contrast['confidence']:g}%",
         "tested": any(row.get("p_value") is not None for row in rows),
         "notes": content.choices,
-        "audit": wording.audit_sentences(content.audit),
+        "audit": [] if content.audit is None else audit_notes(content.audit),
         "facts": facts(content),
     }
 

@@ -70,17 +70,3 @@ def count(number: int, noun: str) -> str:
 def glyph(verdict: str) -> str:
     """A sign for a verdict, so that colour is not all that tells them apart."""
     return GLYPHS.get(verdict, "–")
-
-
-def audit_sentences(audit: Any) -> list[str]:
-    """What exact patching says about the scores, a line a model."""
-    models = (audit or {}).get("models") or {}
-    return [
-        f"{role}: over {model['edges']} edges patched exactly, scores and effects have Pearson "
-        f"{_two(model['pearson'])} and Spearman {_two(model['spearman'])}."
-        for role, model in models.items()
-    ]
-
-
-def _two(value: float | None) -> str:
-    return notation.UNDEFINED if value is None else f"{value:.2f}"

@@ -155,7 +155,15 @@ def _pipeline_config(
     settings.attribution.level = chosen.level
     settings.attribution.batch_size = chosen.batch_size
     settings.bootstrap.update(config.bootstrap)
-    settings.report.page = False
+    # Of the pipeline's contrast the lab reads the scores alone, and resamples seeds and questions itself.
+    settings.contrast.intervals, settings.contrast.permutations = "percentile", 0
+    settings.contrast.breakdowns, settings.contrast.edges = (), False
+    settings.correlates.max_questions = 0
+    # Hundreds of contrasts are made, and read by their own scores alone.
+    settings.audit.edges = settings.controls.splits = settings.controls.divergence_questions = 0
+    settings.controls.cross_text = settings.controls.sensitivity = False
+    settings.circuits.sizes, settings.report.figures, settings.report.page = (), False, False
+    settings.exports.edges = settings.exports.graphs = False
     return settings
 
 

@@ -3,7 +3,7 @@ import pytest
 from jaxeap.pipeline.settings import default_config, restricted
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.grade import GRADE, grade, summary_of, verdicts_of
-from jaxeap.tasks.grading import Verdict, write_verdicts
+from jaxeap.tasks.grading import Verdict, read_verdicts, write_verdicts
 from jaxeap.tasks.questions import Question, write_questions
 from jaxeap.tasks.responses import Response, write_responses
 
@@ -25,6 +25,24 @@ def test_summary_counts_by_hand(console, tmp_path):
     }
     assert [verdict.correct for verdict in verdicts_of(run.folder, "tuned")] == [True, False, True, False]
     assert "base 50.0%, tuned 50.0% of 4; 1 both right" in console.file.getvalue()
+
+
+def test_all_samples_are_graded_for_the_pass_rate_and_the_first_for_the_accuracy(console, tmp_path):
+    answered = tmp_path / "respond"
+    write_questions(answered / "questions.jsonl", [Question(str(n), "?", str(n)) for n in range(4)])
+    texts = {"base": "01xx", "base_sample1": "0123", "tuned": "xxxx", "tuned_sample1": "xxx3"}
+    for name, answers in texts.items():
+        responses = [Response(str(n), (2,), (3,), text, True) for n, text in enumerate(answers)]
+        write_responses(answered / f"{name}.jsonl", responses)
+    run = StageRun(
+        restricted(default_config(), (*GRADE.reads, *GRADE.tuning)), tmp_path / "grade", {"respond": answered}, console
+    )
+    grade(run)
+    summary = summary_of(run.folder)
+    assert (summary["accuracy"], summary["samples"]) == ({"base": 0.5, "tuned": 0.0}, 2)
+    assert summary["pass_rate"] == {"base": 0.75, "tuned": 0.125}
+    assert [verdict.correct for verdict in read_verdicts(run.folder / "tuned_sample1.jsonl")] == [*3 * [False], True]
+    assert "pass rate over 2 answers a question: base 75.0%, tuned 12.5%" in console.file.getvalue()
 
 
 def test_recorded_grades_are_taken_as_they_are_and_asked_for_where_there_are_none(console, tmp_path):

@@ -1,5 +1,6 @@
 """What the stage makes of a model's tokens, with a stand-in for the model."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import StageRun
-from jaxeap.pipeline.stages.respond import RESPOND, questions_of, respond, responses_of
+from jaxeap.pipeline.stages.respond import RESPOND, questions_of, respond, responses_of, samples_in
+from jaxeap.sampling.continuous import Answer
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 
 EOS = 1
@@ -19,17 +21,21 @@ def run(config, console, tmp_path) -> StageRun:
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[list[int]]:
-    """Replaces the model: question n is answered by the digits of n, ended where n is even. Collects the ids asked."""
+def asked(monkeypatch) -> list[list[tuple[int, int]]]:
+    """Replaces the model: question n is answered by the digits of n, then of the sample if it is not the first; ended
+    where n is even. The last come first. Collects what each call was asked for."""
     asked = []
 
-    def generate(model, prompts, *, ids, max_new_tokens, **options):
-        assert len(prompts) == len(ids) == options["batch_size"]
-        asked.append(list(ids))
-        digits = arithmetic_tokenizer().encode
-        return [digits(str(id_)) + ([EOS] if id_ % 2 == 0 else []) for id_ in ids]
+    def answers(model, prompts, options, *, stop_tokens, done, tokenizer, description):
+        assert stop_tokens == (EOS,)
+        wanted = [(n, k) for n in range(len(prompts)) for k in range(options.samples) if (n, k) not in done]
+        asked.append(wanted)
+        for place, sample in reversed(wanted):
+            text = f"{place}{sample or ''}"
+            ended = place % 2 == 0
+            yield Answer(place, sample, arithmetic_tokenizer().encode(text) + [EOS] * ended, ended)
 
-    monkeypatch.setattr("jaxeap.pipeline.stages.respond.generate", generate)
+    monkeypatch.setattr("jaxeap.pipeline.stages.respond.answers", answers)
     return asked
 
 
@@ -45,7 +51,38 @@ def test_responses_are_in_the_order_of_the_questions_and_know_whether_they_ended
         assert responses[4].answer_tokens == (*arithmetic_tokenizer().encode("4"), EOS)
     files = sorted(path.name for path in run.folder.iterdir())
     assert files == ["base.jsonl", "questions.jsonl", "tuned.jsonl", "vocabulary.json"]
-    assert asked == 2 * [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 10]], "the last batch is filled up to the common size"
+    assert asked == 2 * [[(n, 0) for n in range(11)]]
+
+
+def test_further_samples_have_files_of_their_own_and_the_first_are_what_there_is_without_them(config, run, asked):
+    respond(run)
+    alone = (run.folder / "base.jsonl").read_bytes()
+    assert samples_in(run.folder) == 1
+    config.sampling.samples, config.sampling.temperature = 3, 1.0
+    several = dataclasses.replace(
+        run, config=restricted(config, (*RESPOND.reads, *RESPOND.tuning)), folder=run.folder.parent / "several"
+    )
+    respond(several)
+    assert samples_in(several.folder) == 3
+    assert (several.folder / "base.jsonl").read_bytes() == alone
+    for sample in (1, 2):
+        texts = [response.text for response in responses_of(several.folder, "tuned", sample)]
+        assert texts == [f"{n}{sample}" for n in range(11)]
+    assert "tuned: 33 answers, 18 of them ended by the model itself" in run.console.file.getvalue()
+
+
+def test_the_text_of_an_answer_ends_before_a_stop_string_and_its_tokens_with_it(config, run, monkeypatch):
+    config.sampling.stop_strings = ("+3",)
+    tokens = arithmetic_tokenizer().encode("12+3")
+
+    def answers(model, prompts, options, *, tokenizer, **rest):
+        assert options.stop_strings == ("+3",) and tokenizer.decode(tokens) == "12+3"
+        return iter([Answer(place, 0, tokens, True) for place in range(len(prompts))])
+
+    monkeypatch.setattr("jaxeap.pipeline.stages.respond.answers", answers)
+    respond(dataclasses.replace(run, config=restricted(config, (*RESPOND.reads, *RESPOND.tuning))))
+    response = responses_of(run.folder, "base")[0]
+    assert (response.text, response.answer_tokens, response.finished) == ("12", tuple(tokens), True)
 
 
 def test_a_broken_tuned_model_is_found_before_the_base_has_answered(config, console, tmp_path, asked):
@@ -65,14 +102,23 @@ def test_prompts_are_the_template_around_the_questions(run, asked):
         assert response.prompt_tokens == tuple(tokenizer.encode(question.question))
 
 
-def test_answers_of_an_interrupted_run_are_not_asked_for_again(run, asked):
+def test_answers_of_an_interrupted_run_are_not_asked_for_again(run, asked, monkeypatch):
     respond(run)
-    (run.folder / "tuned.jsonl").rename(run.folder / "all.jsonl")
-    lines = (run.folder / "all.jsonl").read_text().splitlines(keepends=True)
-    (run.folder / "all.jsonl").unlink()
-    (run.folder / "tuned_parts").mkdir()
-    (run.folder / "tuned_parts" / "00000.jsonl").write_text("".join(lines[4:8]))
+    whole = (run.folder / "tuned.jsonl").read_bytes()
+    (run.folder / "tuned.jsonl").unlink()
     asked.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("jaxeap.pipeline.stages.respond.write_responses", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            respond(run)
+    parts = sorted((run.folder / "tuned_parts").iterdir())
+    assert [len(part.read_text().splitlines()) for part in parts] == [4, 4, 3], "a part is as large as a batch"
+    parts[1].unlink()
     respond(run)
-    assert asked == [[0, 1, 2, 3], [8, 9, 10, 10]]
-    assert (run.folder / "tuned.jsonl").read_text() == "".join(lines)
+    assert asked == [[(n, 0) for n in range(11)], [(n, 0) for n in (3, 4, 5, 6)]]
+    assert (run.folder / "tuned.jsonl").read_bytes() == whole
+    assert not (run.folder / "tuned_parts").exists()
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt

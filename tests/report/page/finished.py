@@ -134,7 +134,8 @@ def finished_content(base: np.ndarray, tuned: np.ndarray, graph: tuple, level: s
         },
         audit={"models": {role: {"pearson": 0.5, "spearman": 0.6, "slope": 1.1, "median_relative_error": 0.4,
                                  "edges": 2, "examples": 8, "ablation": "zero", "method": "eap",
-                                 "intervals": {}, "points": [[0.01, 0.02], [-0.01, 0.0]]}
+                                 "intervals": dict.fromkeys(("pearson", "spearman", "slope")),
+                                 "points": [[0.01, 0.02], [-0.01, 0.0]]}
                           for role in ("base", "tuned")}},
         circuits={
             "matched_size": [

@@ -204,6 +204,8 @@ jaxeap.startBreakdowns = (data) => {
   jaxeap.whenSeen("plot-breakdown", draw);
 };
 
+const two = (value) => (value === null ? "–" : value.toFixed(2).replace("-", "−"));
+
 jaxeap.drawAudit = (role, model) => {
   const scale = jaxeap.scale(model.points.flat().map(Math.abs));
   const [x, y] = [0, 1].map((side) => model.points.map((point) => scale.of(point[side])));
@@ -237,7 +239,7 @@ jaxeap.drawAudit = (role, model) => {
       height: 380,
       showlegend: false,
       title: jaxeap.title(
-        `${role}: Pearson ${jaxeap.number(model.pearson)}, Spearman ${jaxeap.number(model.spearman)}`,
+        `${role}: Pearson ${two(model.pearson)}, Spearman ${two(model.spearman)}`,
       ),
       xaxis: jaxeap.scaledAxis(scale, { title: "score (nats)" }),
       yaxis: jaxeap.scaledAxis(scale, { title: "exact effect on the loss (nats)" }),

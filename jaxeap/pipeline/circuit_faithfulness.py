@@ -1,0 +1,101 @@
+"""Circuits run in a model of the pair on its own answers, kept on disk, with bootstrap intervals over questions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxeap.attribution.circuits import Circuit, faithfulness
+from jaxeap.attribution.circuits.faithfulness import Faithfulness
+from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
+from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.pipeline.batches import Places, unfinished_batches
+from jaxeap.pipeline.pair import load_next, sources_of
+from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
+from jaxeap.pipeline.stage import StageRun
+from jaxeap.pipeline.stages.attribute import Cell
+from jaxeap.tasks.selection import Role, Selection
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """C circuits in one model.
+
+    Attributes:
+      faithfulness: of each circuit, in their order; None where ablating every edge does not move the loss.
+      intervals: bootstrap intervals over questions; None where there is none.
+      whole, none: mean loss with all edges and with none, in nats.
+    """
+
+    faithfulness: tuple[float | None, ...]
+    intervals: tuple[tuple[float, float] | None, ...]
+    whole: float
+    none: float
+
+    def at(self, place: int) -> dict[str, Any]:
+        """One circuit's numbers, for JSON."""
+        ends = self.intervals[place]
+        return {"faithfulness": self.faithfulness[place], "interval": None if ends is None else list(ends)}
+
+    def first_to_stay(self, places: Sequence[int], target: float) -> int | None:
+        """The first of the places, of circuits of growing size, from which on faithfulness does not fall below."""
+        values = [self.faithfulness[place] for place in places]
+        below = [index for index, value in enumerate(values) if value is None or value < target]
+        first = below[-1] + 1 if below else 0
+        return places[first] if first < len(places) else None
+
+
+def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[Circuit]) -> Measured:
+    """Runs circuits in a model on its answers to the first questions of the selection.
+
+    Results are kept in the stage's folder as faithfulness_{role}.safetensors, which a run that goes on reads.
+    """
+    settings, path = run.config.attribution, run.folder / f"faithfulness_{role}.safetensors"
+    ablation = ablation_of(settings)
+    if not path.is_file():
+        everything = Texts.of(selection, role, settings)
+        texts = everything.some(range(min(run.config.circuits.examples, len(everything.ids))))
+        lengths = [stop for _, stop in texts.counted]
+        todo = unfinished_batches(lengths, [False] * len(lengths), settings.batch_size)
+        model = load_next(sources_of(run.config)[role], run.config.dtype)
+        reference = read_mean(run.inputs["attribute"] / Cell(role, role).name, settings)
+        with run.console.status(f"{role} model: running {len(circuits)} circuits"):
+            batches = [texts.batch(places.filled) for places in todo]
+            found = faithfulness(model, batches, circuits, ablation, reference)
+        columns = _columns(todo)
+        kept = {"values": found.values[:, columns], "full": found.full[columns], "empty": found.empty[columns]}
+        write_tensors(path, kept, {"question_ids": texts.ids})
+    tensors, _ = read_tensors(path)
+    found = Faithfulness(tuple(circuits), tensors["values"], tensors["full"], tensors["empty"], "loss", ablation)
+    bootstrap = run.config.bootstrap
+    return _summary(found, bootstrap.resamples, bootstrap.seed, bootstrap.confidence)
+
+
+def _columns(batches: Sequence[Places]) -> list[int]:
+    """Where each text, in the order of the texts, stands among the results of all batches."""
+    column: dict[int, int] = {}
+    start = 0
+    for places in batches:
+        column |= {place: start + row for row, place in enumerate(places.real)}
+        start += len(places.filled)
+    return [column[place] for place in sorted(column)]
+
+
+def _summary(found: Faithfulness, resamples: int, seed: int, confidence: float) -> Measured:
+    full, empty, values = (array.astype(np.float64) for array in (found.full, found.empty, found.values))
+    count = len(found.circuits)
+    try:
+        overall: tuple[float | None, ...] = tuple(float(value) for value in found.overall)
+    except ValueError:  # Ablating everything moves nothing: there is nothing for a circuit to bring back.
+        return Measured((None,) * count, (None,) * count, float(full.mean()), float(empty.mean()))
+    drawn = []
+    for weights in resample_weights(len(full), resamples, seed):
+        span = weights @ (full - empty)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn.append(np.where(span != 0, (values - empty) @ weights.T / span, np.nan) + 0.0)  # no minus zero
+    resampled = np.concatenate(drawn, axis=1)
+    intervals = tuple(percentile_interval(row, confidence) if len(full) > 1 else None for row in resampled)
+    return Measured(overall, intervals, float(full.mean()), float(empty.mean()))

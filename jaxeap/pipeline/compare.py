@@ -1,0 +1,114 @@
+"""`run.py --compare`: reads finished work directories and writes what they found side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich.console
+
+from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.runner import CONFIG
+from jaxeap.pipeline.settings import within
+from jaxeap.pipeline.stage import read_manifest
+from jaxeap.pipeline.stages import STAGES
+from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.workdir import MARKER
+from jaxeap.report.compare import (
+    RunComparison,
+    RunResult,
+    compare_results,
+    comparison_cells,
+    comparison_markdown,
+    comparison_plot,
+    comparison_table,
+)
+from jaxeap.report.compare.runs import distinct_names
+from jaxeap.report.compare.table import TITLE
+from jaxeap.report.files import write_figure, write_text
+from jaxeap.report.latex import write_latex
+from jaxeap.report.page import write_comparison_page
+
+FOLDER = "compare"
+RESULT, TABLE, TABLE_TEX, PLOT, PAGE = "compare.json", "table.md", "table.tex", "compare", "compare.html"
+DECISIVE = ("respond", "grade", "select", "attribute", "contrast")
+"""Stages whose settings the metrics depend on."""
+BESIDE = ("controls", "contrast.breakdowns", "contrast.edges", "contrast.memory", "contrast.half_width")
+"""Settings of these stages that the metrics do not depend on."""
+
+
+def compare_runs(
+    workdirs: Sequence[str], target: str | os.PathLike[str] | None, console: rich.console.Console
+) -> RunComparison:
+    """Compares finished runs, prints the table, and writes it with a figure, a page and the numbers.
+
+    Args:
+      workdirs: of the runs.
+      target: folder for the results; None takes `compare` beside the first run.
+      console: for the table.
+
+    Raises:
+      FileNotFoundError: a folder is not there.
+      ValueError: fewer than two runs, one that is not finished, or a target that holds something else.
+    """
+    names = distinct_names([str(Path(workdir).resolve()) for workdir in workdirs])
+    found = compare_results([read_run(Path(workdir), name) for workdir, name in zip(workdirs, names, strict=True)])
+    folder = Path(target) if target else Path(workdirs[0]).resolve().parent / FOLDER
+    _require_free(folder, found)
+    write_json(folder / RESULT, found.to_json())
+    write_text(folder / TABLE, comparison_markdown(found))
+    notes = [f"{warning}." for warning in found.warnings]
+    write_latex(folder / TABLE_TEX, comparison_cells(found), f"{TITLE}.", "tab:jaxeap-runs", notes)
+    write_figure(folder, PLOT, comparison_plot(found))
+    write_comparison_page(folder / PAGE, found.to_json())
+    console.print(comparison_table(found))
+    console.print(f"written to {folder}", markup=False, highlight=False, soft_wrap=True)
+    return found
+
+
+def read_run(workdir: Path, name: str) -> RunResult:
+    """What a finished run found.
+
+    Raises:
+      FileNotFoundError: there is no such folder.
+      ValueError: it is no work directory, or its run has not come to its end.
+    """
+    if not workdir.is_dir():
+        raise FileNotFoundError(f"{workdir}: no such work directory")
+    if not (workdir / MARKER).is_file() or not (workdir / CONFIG).is_file():
+        raise ValueError(f"{workdir} is not a work directory of run.py, or its run has not begun")
+    settings: dict[str, Any] = {}
+    for stage in STAGES:
+        manifest = read_manifest(workdir / stage.name)
+        needed = stage.name in DECISIVE or (workdir / stage.name).is_dir()  # An older run may lack newer stages.
+        if needed and (manifest is None or not manifest.complete):
+            raise ValueError(f"the run in {workdir} is not finished (stage {stage.name}); run it to its end first")
+        if manifest is not None and stage.name in DECISIVE:
+            settings |= {key: value for key, value in manifest.settings.items() if not within(key, BESIDE)}
+            settings[f"version of {stage.name}"] = manifest.version
+    config = read_json(workdir / CONFIG)
+    return RunResult(
+        name=name,
+        folder=str(workdir.resolve()),
+        base=str(config["base"]),
+        tuned=str(config["tuned"]),
+        settings=settings,
+        contrast=contrast_of(workdir / "contrast"),
+        questions=tuple(selection_of(workdir / "select").question_ids),
+    )
+
+
+def _require_free(folder: Path, comparison: RunComparison) -> None:
+    """Refuses a folder that holds anything but an earlier comparison of the same runs."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; give --workdir=FOLDER")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / RESULT).is_file():
+        raise ValueError(f"{folder} holds something else than a comparison; give --workdir=FOLDER")
+    before = [run["folder"] for run in read_json(folder / RESULT)["runs"]]
+    if sorted(before) != sorted(run.folder for run in comparison.runs):
+        raise ValueError(f"{folder} holds a comparison of other runs ({', '.join(before)}); give --workdir=FOLDER")

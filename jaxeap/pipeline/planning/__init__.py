@@ -1,0 +1,14 @@
+"""Planning: what a run takes of memory, disk and time, before any weight is read.
+
+plan       the plan of a run, and whether it fits; `plan_run`
+memory     bytes and operations of answering and scoring, from the functions that do them
+program    bytes at the worst moment, and operations, of any traced program
+workload   how many questions and tokens there are
+shapes     the shapes of models that are not here
+table      what is printed
+"""
+
+from jaxeap.pipeline.planning.plan import Plan, plan_run
+from jaxeap.pipeline.planning.table import print_plan, print_short_plan
+
+__all__ = ["Plan", "plan_run", "print_plan", "print_short_plan"]

@@ -1,0 +1,140 @@
+"""Bytes on a device while answering and while scoring, and the operations of either, from the functions themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxeap.attribution.attribute import METHODS
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.contraction import automatic_chunk
+from jaxeap.attribution.destinations import Destinations
+from jaxeap.attribution.graph import EdgeGraph, Level
+from jaxeap.attribution.interventions import Ablation
+from jaxeap.attribution.settings import Settings
+from jaxeap.attribution.sources import Sources
+from jaxeap.attribution.trace import run_trace
+from jaxeap.models.cache import KVCache, extend
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.decoder import unembed
+from jaxeap.models.parameters import Weights, abstract_weights, parameter_specs
+from jaxeap.parallel.mesh import AXES
+from jaxeap.parallel.sharding import ShardingRules
+from jaxeap.pipeline.planning.program import flops, peak_bytes, traced, tree_bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes on one device at the worst moment, by part, beside the weights.
+
+    Attributes:
+      parts: bytes by name; they are there at one time.
+      flops: operations of one batch (while answering: of reading the prompts).
+      flops_per_step: operations of one more token for each row; 0 while scoring.
+    """
+
+    parts: Mapping[str, int]
+    flops: int
+    flops_per_step: int = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes of all parts."""
+        return sum(self.parts.values())
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """How many numbers the model's weights are."""
+    return sum(math.prod(spec.shape) for spec in parameter_specs(config).values())
+
+
+def weight_bytes(config: ModelConfig, dtype: str, fsdp: int = 1, tensor: int = 1) -> int:
+    """Bytes of the weights on each of fsdp * tensor devices, laid out by the rules by which they are loaded."""
+    mesh, rules = jax.sharding.AbstractMesh((1, fsdp, tensor), AXES), ShardingRules()
+    total = 0
+    for spec in parameter_specs(config).values():
+        placed = rules.partition(spec.shape, spec.axes, mesh)  # type: ignore[arg-type]  # only its shape is asked for
+        total += math.prod(spec.shape) // math.prod(mesh.shape[axis] for axis in placed if axis is not None)
+    return total * jnp.dtype(dtype).itemsize
+
+
+@functools.cache
+def answering_memory(config: ModelConfig, dtype: str, rows: int, prompt: int, slots: int) -> Memory:
+    """While `rows` prompts of `prompt` tokens are read and answered in a cache with room for `slots` tokens each.
+
+    Raises:
+      ValueError: the model cannot hold so many tokens.
+    """
+    weights = abstract_weights(config, jnp.dtype(dtype))
+    cache = jax.eval_shape(lambda: KVCache.empty(config, rows, slots, jnp.dtype(dtype)))
+
+    def next_logits(weights: Weights, tokens: Any, counts: Any, cache: KVCache) -> tuple[jax.Array, KVCache]:
+        residual, cache = extend(weights, config, tokens, counts, cache)
+        last = residual[jnp.arange(rows, dtype=jnp.int32), jnp.maximum(counts - 1, 0)]
+        return unembed(weights, config, last), cache
+
+    counts = jax.ShapeDtypeStruct((rows,), jnp.int32)
+    reading, step = (
+        traced(next_logits, weights, jax.ShapeDtypeStruct((rows, length), jnp.int32), counts, cache)
+        for length in (prompt, 1)
+    )
+    held = tree_bytes(cache)
+    working = max(peak_bytes(reading), peak_bytes(step)) - held  # The new cache takes the old one's place.
+    return Memory({"key/value cache": held, "activations": working}, flops(reading), flops(step))
+
+
+@functools.cache
+def scoring_memory(
+    config: ModelConfig, dtype: str, method: str, level: Level, ablation: Ablation, rows: int, length: int, width: int
+) -> Memory:
+    """While a batch of `rows` examples of `length` tokens, `width` of them counted, is scored."""
+    weights = abstract_weights(config, jnp.dtype(dtype))
+    graph = EdgeGraph.for_config(config, level)
+    batch = abstract_batch(rows, length, width)
+    settings = Settings(level, ablation, scoring_chunk(config, level, length))
+    function, options = METHODS[method]
+    scored = traced(lambda w, batch: function(w, config, batch, None, settings, options()), weights, batch)
+
+    def compact(weights: Weights, batch: Batch) -> tuple[Any, ...]:
+        trace = run_trace(weights, config, batch, level=level)
+        sources = Sources.of(trace.captures)
+        attention = sources.attention if level == "block" else sources.heads
+        return sources.embedding, attention, sources.mlp, Destinations.of(trace)
+
+    captures = tree_bytes(jax.eval_shape(compact, weights, batch))
+    scores = 4 * rows * len(graph.sources) * len(graph.destinations)
+    working = max(0, peak_bytes(scored) - captures - scores)
+    return Memory({"captures and gradients": captures, "activations": working, "scores": scores}, flops(scored))
+
+
+def scoring_chunk(config: ModelConfig, level: Level, length: int) -> int:
+    """Positions of an example that are expanded at once."""
+    return min(length, automatic_chunk(EdgeGraph.for_config(config, level), config, length))
+
+
+def chunk_bytes(config: ModelConfig, level: Level, length: int) -> int:
+    """Bytes of both sides of one chunk: every source and destination at its positions, float32."""
+    graph = EdgeGraph.for_config(config, level)
+    nodes = len(graph.sources) + len(graph.destinations)
+    return 4 * nodes * scoring_chunk(config, level, length) * config.embed_dim
+
+
+def abstract_batch(rows: int, length: int, width: int) -> Batch:
+    """The shapes of a batch."""
+
+    def of(dtype: Any, *shape: int) -> Any:
+        return jax.ShapeDtypeStruct(shape, dtype)
+
+    return Batch(
+        of(jnp.int32, rows, length),
+        of(jnp.bool_, rows, length),
+        of(jnp.int32, rows, width),
+        of(jnp.bool_, rows, width),
+        of(jnp.int32, rows),
+    )

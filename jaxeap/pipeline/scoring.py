@@ -1,0 +1,249 @@
+"""Scores of one model on a list of texts: in batches that are kept as they are finished, by the method that is set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxeap.attribution.attribute import attribute, summed_sources
+from jaxeap.attribution.batch import Batch
+from jaxeap.attribution.interventions import Ablation, add_sums, mean_of_sums
+from jaxeap.attribution.sources import Sources
+from jaxeap.models.model import Decoder
+from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.pipeline.batches import Places, unfinished_batches
+from jaxeap.pipeline.progress import progress_bar
+from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores
+from jaxeap.pipeline.stage import StageRun
+from jaxeap.sampling.batching import padded_length
+from jaxeap.tasks.selection import Role, Selection
+
+MEANS = "means"
+BATCHES_A_SAVE = 16
+"""After as many the sums of a mean are saved: a killed run goes on from there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """What a model is scored on.
+
+    Attributes:
+      ids: of the questions.
+      sequences: tokens of each, prompt and answer.
+      counted: (start, stop) of each, the tokens that the loss counts.
+      corrupted: for ablation "resample", what stands in for each, stop - 1 tokens; None for any other.
+    """
+
+    ids: tuple[str, ...]
+    sequences: tuple[tuple[int, ...], ...]
+    counted: tuple[tuple[int, int], ...]
+    corrupted: tuple[tuple[int, ...], ...] | None = None
+
+    @classmethod
+    def of(cls, selection: Selection, role: Role, settings: Mapping[str, Any]) -> Texts:
+        """The selected answers of one model, under the settings of attribution.
+
+        Raises:
+          ValueError: a single question is to be resampled.
+        """
+        texts = cls(
+            tuple(selection.question_ids),
+            tuple(tuple(sequence) for sequence in selection.sequences(role)),
+            tuple(selection.counted(role)),
+        )
+        if settings["ablation"] != "resample":
+            return texts
+        return dataclasses.replace(texts, corrupted=resampled(texts, settings["seed"]))
+
+    def batch(self, places: Sequence[int]) -> Batch:
+        """Some of the texts as a batch, whose padded sizes are among few, so that few programs are compiled."""
+        counted = [self.counted[place] for place in places]
+        return Batch.from_sequences(
+            [self.sequences[place] for place in places],
+            counted,
+            corrupted=None if self.corrupted is None else [self.corrupted[place] for place in places],
+            length=padded_length(max(stop - 1 for _, stop in counted)),
+            width=padded_length(max(stop - start for start, stop in counted)),
+        )
+
+    def some(self, places: Sequence[int]) -> Texts:
+        """Some of the texts; what is resampled stays as it was drawn."""
+
+        def those(column: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(column[place] for place in places)
+
+        corrupted = None if self.corrupted is None else those(self.corrupted)
+        return Texts(those(self.ids), those(self.sequences), those(self.counted), corrupted)
+
+    def scored_part(self, place: int) -> tuple[Any, ...]:
+        """All on which a text's scores depend, a mean apart."""
+        start, stop = self.counted[place]
+        return self.sequences[place][:stop], start, None if self.corrupted is None else self.corrupted[place]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Texts that a model is to be scored on, the folder for the scores, and the texts in words for messages."""
+
+    folder: Path
+    texts: Texts
+    what: str
+
+
+def resampled(texts: Texts, seed: int) -> tuple[tuple[int, ...], ...]:
+    """Another question's text for each, each standing in for exactly one other: a random cyclic order.
+
+    Position by position, as long as what it stands in for; where it is shorter its last token is repeated.
+    """
+    if len(texts.ids) < 2:
+        raise ValueError("ablation 'resample' takes another selected question, and there is only one")
+    order = np.random.default_rng(seed).permutation(len(texts.ids))
+    other = np.empty_like(order)
+    other[order] = np.roll(order, 1)
+    stand_ins = []
+    for (_, stop), place in zip(texts.counted, other, strict=True):
+        given = texts.sequences[place][: texts.counted[place][1] - 1]
+        stand_ins.append((*given, *given[-1:] * (stop - 1 - len(given)))[: stop - 1])
+    return tuple(stand_ins)
+
+
+def method_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the method that are set; the others keep the method's own defaults."""
+    return {name: value for name, value in settings["options"].items() if value is not None}
+
+
+def ablation_of(settings: Mapping[str, Any]) -> Ablation:
+    """The ablation by `attribute`'s name: a resampled text is a corrupted one."""
+    return "corrupted" if settings["ablation"] == "resample" else settings["ablation"]
+
+
+def copy_equal(target: Target, source: Target, settings: Mapping[str, Any]) -> None:
+    """Takes over, from the finished scores of the same model on other texts, those of texts that are equal.
+
+    With ablation "mean" none unless all are equal, since the mean is over all texts.
+    """
+    folder, texts, there = target.folder, target.texts, source.texts
+    known = {id_: there.scored_part(place) for place, id_ in enumerate(there.ids)}
+    equal = {id_ for place, id_ in enumerate(texts.ids) if known.get(id_) == texts.scored_part(place)}
+    if settings["ablation"] == "mean" and not (len(equal) == len(texts.ids) == len(there.ids)):
+        return
+    if not (wanted := equal - finished_questions(folder)):
+        return
+    for shard in iterate_scores(source.folder):
+        if rows := [row for row, id_ in enumerate(shard.question_ids) if id_ in wanted]:
+            append_shard(folder, shard.rows(rows))
+
+
+def unfinished(target: Target, batch_size: int) -> list[Places]:
+    """Batches of the texts that the folder holds no scores of."""
+    finished, texts = finished_questions(target.folder), target.texts
+    return unfinished_batches([stop for _, stop in texts.counted], [id_ in finished for id_ in texts.ids], batch_size)
+
+
+def score_rest(run: StageRun, target: Target, model: Decoder, role: Role) -> None:
+    """Scores the texts that the folder does not hold yet, and saves after every batch.
+
+    Args:
+      run: of the stage; its settings name method, ablation and batch size.
+      target: all texts, finished ones included; a mean lies beside its folder.
+      model: already loaded.
+      role: which of the pair it is.
+
+    Raises:
+      ValueError: a loss or a score is not finite.
+    """
+    settings = run.config.attribution
+    folder, texts, what = target.folder, target.texts, target.what
+    todo = unfinished(target, settings.batch_size)
+    if not todo:
+        return
+    reference = _mean_reference(run, folder, texts, model, f"{role} model on {what}: mean of its sources")
+    with progress_bar(
+        run.console, f"{role} model on {what}: scoring edges", total=sum(len(places.real) for places in todo)
+    ) as advance:
+        for places in todo:
+            result = attribute(
+                model,
+                texts.batch(places.filled),
+                method=settings.method,
+                level=settings.level,
+                ablation=ablation_of(settings),
+                reference=reference,
+                **method_options(settings),
+            )
+            real = len(places.real)
+            assert result.gradient_norm is not None
+            scored = Scores(
+                tuple(texts.ids[place] for place in places.real),
+                np.asarray(result.scores)[:real],
+                np.asarray(result.loss)[:real],
+                np.asarray(result.gradient_norm)[:real],
+            )
+            _require_finite(scored, run, role, what)
+            append_shard(folder, scored)
+            advance(real)
+
+
+def mean_path(folder: Path) -> Path:
+    """Where the mean of the sources lies that the scores in a folder were made with."""
+    return folder.with_name(MEANS) / f"{folder.name}.safetensors"
+
+
+def read_mean(folder: Path, settings: Mapping[str, Any]) -> Sources | None:
+    """The mean that the scores in a folder were made with; None for ablations without one."""
+    if settings["ablation"] != "mean":
+        return None
+    tensors, _ = read_tensors(mean_path(folder))
+    return Sources(**{name: jnp.asarray(tensor) for name, tensor in tensors.items()})
+
+
+def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, description: str) -> Sources | None:
+    """Mean output of every source over the texts, from the file where it is there, and else made and written."""
+    settings = run.config.attribution
+    path = mean_path(folder)
+    if settings.ablation != "mean" or path.is_file():
+        return read_mean(folder, settings)
+    unfinished_path = path.with_suffix(".unfinished.safetensors")
+    batches = unfinished_batches([stop for _, stop in texts.counted], [False] * len(texts.ids), settings.batch_size)
+    sums, done = None, 0
+    if unfinished_path.is_file():
+        tensors, metadata = read_tensors(unfinished_path)
+        arrays = {name: jnp.asarray(tensor) for name, tensor in tensors.items()}
+        if metadata["batch_size"] == settings.batch_size:  # Else the batches are cut elsewhere.
+            done, count = metadata["batches"], arrays.pop("count")
+            sums = (Sources(**arrays), count)
+    with progress_bar(run.console, description, total=len(batches)) as advance:
+        advance(done)
+        for number, places in enumerate(batches[done:], start=done + 1):
+            part = summed_sources(model, texts.batch(places.real), settings.mean_over)
+            sums = part if sums is None else add_sums(sums, part)
+            if number % BATCHES_A_SAVE == 0 and number < len(batches):
+                metadata = {"batches": number, "batch_size": settings.batch_size}
+                write_tensors(unfinished_path, _arrays(sums[0]) | {"count": np.asarray(sums[1])}, metadata)
+            advance(1)
+    assert sums is not None
+    mean = mean_of_sums([sums])
+    write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
+    unfinished_path.unlink(missing_ok=True)
+    return mean
+
+
+def _arrays(sources: Sources) -> dict[str, np.ndarray]:
+    return {name: np.asarray(getattr(sources, name)) for name in ("embedding", "heads", "attention", "mlp")}
+
+
+def _require_finite(scored: Scores, run: StageRun, role: Role, what: str) -> None:
+    for id_, scores, loss in zip(scored.question_ids, scored.scores, scored.loss, strict=True):
+        if not (np.isfinite(loss) and np.isfinite(scores).all()):
+            which = f"loss is {loss}" if not np.isfinite(loss) else "edge scores are not all finite"
+            remedy = "convert or download the checkpoint again, its weights are likely damaged"
+            if run.config.dtype != "float32":
+                remedy = f"run with --config.dtype=float32 ({run.config.dtype} may overflow), or {remedy}"
+            raise ValueError(
+                f"{role} model ({run.config[role]}): the {which} on the {what}, question {id_!r}; {remedy}"
+            )

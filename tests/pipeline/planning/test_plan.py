@@ -1,0 +1,168 @@
+"""The plan of a run: what it counts, what it refuses, and what it proposes instead."""
+
+import io
+import json
+
+import pytest
+import rich.console
+
+from jaxeap.models.config import ModelConfig
+from jaxeap.pipeline import default_config
+from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
+from jaxeap.pipeline.planning.memory import weight_bytes
+from jaxeap.pipeline.planning.plan import GB, USABLE, device_memory
+from jaxeap.tasks.questions import Question, write_questions
+
+
+@pytest.fixture(autouse=True)
+def graders(monkeypatch):
+    """Plans ask for nothing that is installed for grading."""
+    monkeypatch.setattr("jaxeap.pipeline.settings.importlib.util.find_spec", lambda name: object())
+
+
+def full_size():
+    config = default_config()
+    config.base, config.tuned = "hub:deepseek-ai/deepseek-math-7b-instruct", "hub:deepseek-ai/deepseek-math-7b-rl"
+    config.questions, config.dtype = "hub:math", "bfloat16"
+    config.sampling.max_new_tokens, config.sampling.batch_size = 4096, 16
+    config.selection.max_pairs = 100
+    config.plan.device_gb = 80.0
+    return config
+
+
+def printed(plan, config) -> str:
+    console = rich.console.Console(file=io.StringIO(), width=140)
+    print_plan(plan, config, console)
+    print_short_plan(plan, console)
+    return console.file.getvalue()
+
+
+def test_a_tiny_run_is_counted_and_fits(config):
+    plan = plan_run(config)
+    work = plan.work
+    assert (work.questions, work.scored, work.limit, work.answer, work.cut) == (11, 11, 5, 5, 5)
+    assert work.longest_prompt == 6 and 5 <= work.prompt <= 6
+    assert (work.padded_prompt, work.scored_length, work.scored_width) == (6, 10, 5)
+    assert plan.rows == (4, 3)
+    assert plan.score_bytes == 4 * 5 * 9 * 11 * 2
+    assert plan.problems == ()
+    plan.require()
+    assert "fits: " in printed(plan, config)
+
+
+def test_a_7b_run_without_a_network(monkeypatch):
+    monkeypatch.setattr("jaxeap.pipeline.planning.shapes.snapshot", lambda *_: pytest.fail("asked the Hub"))
+    config = full_size()
+    plan = plan_run(config)
+    assert plan.work.questions == 5000 and plan.work.scored == 100
+    assert plan.weights == weight_bytes(plan.config, "bfloat16") == 2 * plan.parameters
+    # Every layer's keys and values, 30 x 2 x 32 heads x 128, for 16 rows of 320 + 4095 tokens.
+    assert plan.answering.parts["key/value cache"] == 2 * 30 * 2 * 4096 * 16 * (320 + 4095) + 4 * 16
+    per_token = 2 * (plan.parameters - plan.config.vocab_size * 4096)  # the embedding is looked up
+    assert 1.0 < plan.answering.flops_per_step / (16 * per_token) < 1.2  # the rest is attention over the cache
+    assert plan.problems == () and plan.known
+    said = printed(plan, config)
+    for text in ("6.91 G", "question_revision must be given", "150 TFLOP/s", "at most", "supposed"):
+        assert text in said, text
+
+
+def test_time_is_operations_or_bytes_over_the_supposed_rate():
+    config = full_size()
+    slow = plan_run(config)
+    config.plan.teraflops *= 2
+    config.plan.gb_per_second *= 2
+    fast = plan_run(config)
+    for one, other in zip(
+        (*slow.answering_hours, slow.scoring_hours), (*fast.answering_hours, fast.scoring_hours), strict=True
+    ):
+        assert one == pytest.approx(2 * other)
+    # 100 examples in batches of 8 are 13 batches, of both models 26.
+    assert slow.scoring_flops == 26 * slow.scoring.flops
+    assert slow.scoring_hours == pytest.approx(slow.scoring_flops / 150e12 / 3600)
+
+
+def test_a_batch_that_is_too_large_is_refused_with_one_that_fits():
+    config = full_size()
+    config.sampling.batch_size = 64
+    plan = plan_run(config)
+    (problem,) = plan.problems
+    assert problem.startswith("sampling.batch_size 64: ")
+    fits = int(problem.partition("--config.sampling.batch_size=")[2].split()[0])
+    with pytest.raises(ValueError, match=r"does not fit: sampling\.batch_size 64"):
+        plan.require()
+    config.sampling.batch_size = fits
+    assert plan_run(config).problems == ()
+    config.sampling.batch_size = 2 * fits
+    assert plan_run(config).problems != ()
+
+
+def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
+    config = full_size()
+    config.plan.device_gb = 12.0
+    config.sampling.batch_size = config.attribution.batch_size = 1
+    config.sampling.max_new_tokens = 64
+    (problem,) = plan_run(config).problems
+    assert "the weights alone take 13.8 of 11.0 usable GB" in problem
+    for key in ("fsdp", "tensor"):
+        config.mesh[key] = int(problem.partition(f"--config.mesh.{key}=")[2].split()[0])
+    plan = plan_run(config)
+    assert plan.problems == ()
+    assert plan.weights < USABLE * 12 * GB
+    assert any("counted whole on every device" in note for note in plan.notes)
+
+
+def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
+    config = full_size()
+    config.plan.device_gb = None
+    config.sampling.batch_size = 256
+    plan = plan_run(config)
+    assert plan.problems and not plan.known
+    plan.require()
+    assert "may not fit" in printed(plan, config)
+
+
+def test_memory_is_as_set_else_as_the_device_says(monkeypatch):
+    assert device_memory(24.0) == (24e9, True)
+    assert device_memory(None) == (80e9, False)  # a CPU does not say
+
+    class Device:
+        def memory_stats(self):
+            return {"bytes_limit": 17_000_000_000}
+
+    monkeypatch.setattr("jaxeap.pipeline.planning.plan.jax.local_devices", lambda: [Device()])
+    assert device_memory(None) == (17e9, True)
+
+
+def test_a_folder_with_nothing_but_config_json_is_enough(tmp_path):
+    attributes = {
+        "model_type": "qwen2",
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 100,
+    }
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(attributes))
+    write_questions(tmp_path / "q.jsonl", [Question(str(n), f"{n}?", "1") for n in range(9)])
+    config = full_size()
+    config.base = config.tuned = str(tmp_path / "model")
+    config.questions = str(tmp_path / "q.jsonl")
+    plan = plan_run(config)
+    assert isinstance(plan.config, ModelConfig) and plan.config.embed_dim == 64
+    assert plan.work.questions == 9
+    assert any("prompts were not counted" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize("method", ["exact", "eap_ig_inputs"])
+def test_other_methods_are_planned_as_what_they_run(method):
+    config = full_size()
+    eap = plan_run(config)
+    config.attribution.method = method
+    plan = plan_run(config)
+    if method == "exact":
+        assert plan.scoring == eap.scoring
+        assert any("method exact" in note for note in plan.notes)
+    else:
+        assert plan.scoring.flops > 3 * eap.scoring.flops

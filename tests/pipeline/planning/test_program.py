@@ -1,0 +1,129 @@
+"""Bytes and operations of traced programs: worked by hand where that can be done, and as XLA has it where it cannot."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxeap.attribution.methods.eap import EapOptions, eap
+from jaxeap.attribution.settings import Settings
+from jaxeap.models.cache import KVCache, extend
+from jaxeap.models.config import ModelConfig
+from jaxeap.models.parameters import abstract_weights
+from jaxeap.models.rope import RopeConfig
+from jaxeap.pipeline.planning.memory import abstract_batch
+from jaxeap.pipeline.planning.program import flops, peak_bytes, traced, tree_bytes
+
+SHAPE = ModelConfig(
+    family="qwen2",
+    vocab_size=2048,
+    embed_dim=256,
+    num_layers=8,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=64,
+    mlp_dim=1024,
+    activation="silu",
+    norm_epsilon=1e-6,
+    rope=RopeConfig(),
+    windows=(None,) * 8,
+    qkv_bias=True,
+    tied_embeddings=True,
+)
+
+
+def floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def test_products_count_twice_their_multiplications_and_loops_as_often_as_they_run():
+    def run(x, layers):
+        return jax.lax.scan(lambda x, layer: (jnp.tanh(x @ layer), None), x, layers)[0]
+
+    assert flops(traced(run, floats(3, 8), floats(5, 8, 8))) == 5 * 2 * 3 * 8 * 8
+    assert flops(traced(jax.jit(lambda x, y: (x @ y).sum()), floats(3, 8), floats(8, 7))) == 2 * 3 * 8 * 7
+    forth_and_back = traced(jax.grad(lambda x, y: jnp.sum(x @ y)), floats(3, 8), floats(8, 7))
+    assert flops(forth_and_back) == 2 * 3 * 8 * 7  # of the two products only the gradient's is needed
+
+
+def test_a_loop_without_a_known_end_is_refused():
+    endless = traced(lambda x: jax.lax.while_loop(lambda x: x[0, 0] < 1, lambda x: x @ x, x), floats(3, 3))
+    with pytest.raises(ValueError, match="while loop"):
+        flops(endless)
+
+
+def test_bytes_of_small_programs():
+    product = 4 * 10 * 10
+    x = floats(10, 10)
+    assert peak_bytes(traced(lambda x: x @ x, x)) == product
+    assert peak_bytes(traced(lambda x: jnp.tanh(2 * x + 1) @ x, x)) == 2 * product  # fused up to the product's input
+    assert peak_bytes(traced(lambda x: x @ x @ x @ x, x)) == 2 * product
+    assert peak_bytes(traced(lambda x: (x @ x).sum(), x)) == product + 4
+    unused = traced(lambda x: (x @ x, x @ x @ x)[0], x)
+    assert peak_bytes(unused) == product
+
+
+def test_what_a_loop_stacks_up_is_there_as_a_whole_and_its_carry_once():
+    def run(x, layers):
+        def step(x, layer):
+            x = x @ layer
+            return x, x
+
+        return jax.lax.scan(step, x @ x, layers)
+
+    carry, layer = 4 * 10 * 10, 4 * 10 * 10
+    assert peak_bytes(traced(run, floats(10, 10), floats(7, 10, 10))) == 7 * carry + carry + layer
+
+
+def planned_and_compiled(level: str, rows: int, length: int, width: int) -> tuple[int, int]:
+    settings, weights = Settings(level, "zero", 16), abstract_weights(SHAPE)
+    batch = abstract_batch(rows, length, width)
+    run = functools.partial(eap, config=SHAPE, reference=None, settings=settings, options=EapOptions())
+    program = traced(lambda weights, batch: run(weights, batch=batch), weights, batch)
+    compiled = eap.lower(weights, SHAPE, batch, None, settings, EapOptions()).compile().memory_analysis()
+    return peak_bytes(program), compiled.temp_size_in_bytes + compiled.output_size_in_bytes
+
+
+def test_scoring_takes_what_xla_says():
+    planned, compiled = planned_and_compiled("block", rows=4, length=128, width=64)
+    assert abs(planned / compiled - 1) < 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("level", "rows", "length", "width"), [("head", 4, 256, 64), ("block", 8, 64, 64), ("block", 1, 1024, 16)]
+)
+def test_scoring_takes_what_xla_says_for_other_sizes(level, rows, length, width):
+    planned, compiled = planned_and_compiled(level, rows, length, width)
+    assert abs(planned / compiled - 1) < 0.15
+
+
+@pytest.mark.parametrize("length", [1, pytest.param(128, marks=pytest.mark.slow)])
+def test_answering_takes_what_xla_says(length):
+    rows, slots = 4, 640
+    weights, cache = abstract_weights(SHAPE), jax.eval_shape(lambda: KVCache.empty(SHAPE, rows, slots, jnp.float32))
+    tokens, counts = jax.ShapeDtypeStruct((rows, length), jnp.int32), jax.ShapeDtypeStruct((rows,), jnp.int32)
+
+    def run(weights, tokens, counts, cache):
+        return extend(weights, SHAPE, tokens, counts, cache)
+
+    planned = peak_bytes(traced(run, weights, tokens, counts, cache))
+    compiled = jax.jit(run, donate_argnums=3).lower(weights, tokens, counts, cache).compile().memory_analysis()
+    assert compiled.alias_size_in_bytes >= tree_bytes(cache)
+    assert abs(planned / (tree_bytes(cache) + compiled.temp_size_in_bytes) - 1) < 0.15
+
+
+@pytest.mark.slow
+def test_scoring_a_7b_model_takes_what_xla_says(monkeypatch):
+    sizes = {"vocab_size": 152064, "embed_dim": 3584, "num_layers": 28, "windows": (None,) * 28, "num_heads": 28}
+    sizes |= {"num_kv_heads": 4, "head_dim": 128, "mlp_dim": 18944, "tied_embeddings": False}
+    monkeypatch.setitem(globals(), "SHAPE", ModelConfig(**vars(SHAPE) | sizes))
+    planned, compiled = planned_and_compiled("block", rows=8, length=512, width=64)
+    assert compiled > 60e9
+    assert abs(planned / compiled - 1) < 0.05
+
+
+def test_bytes_of_a_tree():
+    assert tree_bytes({"a": floats(3, 4), "b": (np.zeros(5, np.int8), jax.ShapeDtypeStruct((2,), jnp.bfloat16))}) == 57
