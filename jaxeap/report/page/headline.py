@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxeap.report import notation
-from jaxeap.report.audit_notes import audit_notes
+from jaxeap.report.audit_notes import IN_WORDS, audit_notes, reading
 from jaxeap.report.page import wording
 from jaxeap.report.page.content import Content
 from jaxeap.report.page.strip import own_strip
@@ -30,6 +30,7 @@ def view(content: Content) -> dict[str, Any]:
         "tested": any(row.get("p_value") is not None for row in rows),
         "notes": content.choices,
         "audit": [] if content.audit is None else audit_notes(content.audit),
+        "readings": readings(content.audit),
         "facts": facts(content),
     }
 
@@ -50,6 +51,14 @@ def count_sentence(verdicts: Sequence[str]) -> str:
     said = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     claims = "one claim" if len(verdicts) == 1 else f"{_spelled(len(verdicts))} claims"
     return f"Of the paper's {claims}, {said}."
+
+
+def readings(audit: Mapping[str, Any] | None) -> list[str]:
+    """What the audit comes to, in a sentence for both models where they agree."""
+    said = {role: IN_WORDS[reading(model)] for role, model in ((audit or {}).get("models") or {}).items()}
+    if len(set(said.values())) == 1:
+        return [f"In {' and '.join(said)}: {next(iter(said.values()))}."]
+    return [f"In {role}: {words}." for role, words in said.items()]
 
 
 def facts(content: Content) -> list[str]:

@@ -30,6 +30,18 @@ def test_cards_and_rows_fit_the_metrics(content: Content):
     assert view["tested"]
 
 
+def test_reading_of_the_audit_is_said_once_where_the_models_agree(content: Content):
+    assert content.audit is not None
+    (sentence,) = headline.readings(content.audit)
+    assert sentence.startswith("In base and tuned: the scores must not be read as effects")
+    models = dict(content.audit["models"])
+    models["tuned"] = models["tuned"] | {"pearson": 0.95}
+    base, tuned = headline.readings({"models": models})
+    assert base.startswith("In base: the scores must not")
+    assert tuned == "In tuned: the scores may be read as effects of single edges."
+    assert headline.readings(None) == headline.readings({"models": {}}) == []
+
+
 def test_without_base_there_is_no_relative_change(content: Content):
     row = {"base": 0.0, "difference": 1.0, "interval": [0.5, 1.5]}
     assert headline.relative_to_base(row) == (None, None)
