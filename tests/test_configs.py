@@ -16,8 +16,9 @@ from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.grid import cells_of, is_grid
 from jaxeap.pipeline.planning import plan_run
 from jaxeap.pipeline.planning.shapes import planned_config
-from jaxeap.pipeline.settings import flat, validate
+from jaxeap.pipeline.settings import flat
 from jaxeap.pipeline.stages.respond import responses_of
+from jaxeap.pipeline.validation import validate
 from jaxeap.report.published import PUBLISHED
 from jaxeap.tasks.questions import Question, write_questions
 from tests.chat_model import chat_tokenizer, flagship_shape

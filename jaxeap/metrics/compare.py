@@ -120,7 +120,9 @@ def _row(pair: PairedStatistics, resampled: FloatArray, options: InferenceOption
     interval = method = p_value = effect = None
     if examples >= measure.fewest_for_interval:
         left_out = left_out_differences(pair)
-        if options.method == "bca" and (found := bca_interval(difference, resampled, left_out, options.confidence)):
+        # the jackknife says nothing of a median, which it moves from one of two values to the other
+        bca = options.method == "bca" and measure.centre != "median"
+        if bca and (found := bca_interval(difference, resampled, left_out, options.confidence)):
             interval, method = found
         elif (plain := percentile_interval(resampled, options.confidence)) is not None:
             interval, method = plain, "percentile"

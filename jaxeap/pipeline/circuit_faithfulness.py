@@ -13,7 +13,7 @@ from jaxeap.attribution.circuits.faithfulness import Faithfulness
 from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
 from jaxeap.pipeline.artifacts import read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
-from jaxeap.pipeline.pair import load_next, sources_of
+from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.attribute import Cell
@@ -60,7 +60,7 @@ def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[
         texts = everything.some(range(min(run.config.circuits.examples, len(everything.ids))))
         lengths = [stop for _, stop in texts.counted]
         todo = unfinished_batches(lengths, [False] * len(lengths), settings.batch_size)
-        model = load_next(sources_of(run.config)[role], run.config.dtype)
+        model = load_next(sources_of(run.config)[role], run.config.dtype, mesh_of(run.config))
         reference = read_mean(run.inputs["attribute"] / Cell(role, role).name, settings)
         with run.console.status(f"{role} model: running {len(circuits)} circuits"):
             batches = [texts.batch(places.filled) for places in todo]

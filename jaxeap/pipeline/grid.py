@@ -16,8 +16,9 @@ from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.planning.plan import Plan, plan_run
 from jaxeap.pipeline.planning.table import grid_plan_table
 from jaxeap.pipeline.runner import run_pipeline
-from jaxeap.pipeline.settings import flat, require_known_keys, validate
+from jaxeap.pipeline.settings import flat, require_known_keys
 from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir
 from jaxeap.report.files import write_text
 from jaxeap.report.grid_table import CellResult, grid_markdown, grid_table

@@ -20,7 +20,7 @@ from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_i
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
 from jaxeap.pipeline.pair import sources_of
-from jaxeap.pipeline.settings import flat, restricted, validate
+from jaxeap.pipeline.settings import flat, restricted
 from jaxeap.pipeline.stage import (
     Manifest,
     Stage,
@@ -32,6 +32,7 @@ from jaxeap.pipeline.stage import (
     write_manifest,
 )
 from jaxeap.pipeline.stages import STAGES
+from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir, supersede
 
 CONFIG = "config.json"

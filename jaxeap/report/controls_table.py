@@ -78,7 +78,7 @@ def control_notes(controls: Mapping[str, Any]) -> list[str]:
         notes.append(f"Weights: {changed:.1%} of the entries are another number.")
     notes.append(
         "Halves differ by chance alone; their differences are scaled to two sets of as many questions as there are, "
-        "unpaired. Intervals here are percentile bootstrap, paired by question."
+        "unpaired. Intervals of the parts and of the divergence are percentile bootstrap, paired by question."
     )
     return notes
 

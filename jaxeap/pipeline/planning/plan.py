@@ -24,8 +24,8 @@ from jaxeap.pipeline.planning.memory import (
 )
 from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Workload, workload
-from jaxeap.pipeline.settings import validate
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
+from jaxeap.pipeline.validation import validate
 
 GB = 10**9
 SUPPOSED_GB = 80.0

@@ -151,8 +151,7 @@ def _most_held(steps: list[_Step]) -> int:
 def _inside(step: _Step, number: int) -> tuple[int, int]:
     """Bytes that an operation holds besides its results, and bytes of its results that take an argument's place."""
     if step.name == "scan":
-        carries = step.parameters["num_carry"]
-        consts = step.parameters["num_consts"]
+        carries, consts = step.parameters["carries"], step.parameters["constants"]
         carried = step.reads[consts : consts + carries]
         aliased = sum(value.bytes for value in carried if not value.given and value.last_read <= number)
         body = step.parameters["jaxpr"].jaxpr
@@ -172,7 +171,7 @@ def _inside(step: _Step, number: int) -> tuple[int, int]:
 def _flatten(jaxpr: Jaxpr, environment: dict[Var, _Value], steps: list[_Step]) -> None:
     """Appends the operations of `jaxpr`, those of functions that it calls among them."""
     for equation in jaxpr.eqns:
-        reads = [environment[var] for var in equation.invars if isinstance(var, Var)]
+        reads = [environment[v] if isinstance(v, Var) else _Value(0, given=True) for v in equation.invars]
         inner = None if equation.primitive.name in ("scan", "while", "cond") else next(_inner(equation.params), None)
         if inner is not None:
             called: dict[Var, _Value] = {var: _Value(0, given=True) for var in inner.jaxpr.constvars}
@@ -184,7 +183,22 @@ def _flatten(jaxpr: Jaxpr, environment: dict[Var, _Value], steps: list[_Step]) -
             continue
         makes = [_Value(_bytes(var)) for var in equation.outvars]
         environment.update(zip(equation.outvars, makes, strict=True))
-        steps.append(_Step(equation.primitive.name, reads, makes, equation.params))
+        counts = _scan_counts(equation) if equation.primitive.name == "scan" else {}
+        steps.append(_Step(equation.primitive.name, reads, makes, equation.params | counts))
+
+
+def _scan_counts(equation: Any) -> dict[str, int]:
+    """How many inputs of a scan are its carry, and how many every round reads whole; the others it goes through.
+
+    Told by their ranks, since the operation's own parameters say it otherwise in every other version of JAX.
+    """
+
+    def whole(inner: Any, outer: Any) -> bool:
+        return len(inner.aval.shape) == len(outer.aval.shape)
+
+    body = equation.params["jaxpr"].jaxpr
+    carries = sum(map(whole, body.outvars, equation.outvars))
+    return {"carries": carries, "constants": sum(map(whole, body.invars, equation.invars)) - carries}
 
 
 def _bytes(var: Any) -> int:

@@ -17,7 +17,7 @@ from jaxeap.tasks.questions import Question, write_questions
 @pytest.fixture(autouse=True)
 def graders(monkeypatch):
     """Plans ask for nothing that is installed for grading."""
-    monkeypatch.setattr("jaxeap.pipeline.settings.importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("jaxeap.pipeline.validation.importlib.util.find_spec", lambda name: object())
 
 
 def full_size():
