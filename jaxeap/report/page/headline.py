@@ -29,7 +29,7 @@ def view(content: Content) -> dict[str, Any]:
         "confidence": f"{100 * contrast['confidence']:g}%",
         "tested": any(row.get("p_value") is not None for row in rows),
         "notes": content.choices,
-        "audit": [] if content.audit is None else audit_notes(content.audit),
+        "audit": [] if content.audit is None else [_without_reading(note) for note in audit_notes(content.audit)],
         "readings": readings(content.audit),
         "facts": facts(content),
     }
@@ -59,6 +59,13 @@ def readings(audit: Mapping[str, Any] | None) -> list[str]:
     if len(set(said.values())) == 1:
         return [f"In {' and '.join(said)}: {next(iter(said.values()))}."]
     return [f"In {role}: {words}." for role, words in said.items()]
+
+
+def _without_reading(note: str) -> str:
+    """A note of the audit without the words that `readings` has said already."""
+    for words in IN_WORDS.values():
+        note = note.replace(f": {words}.", ".")
+    return note.removeprefix("Audit, ")
 
 
 def facts(content: Content) -> list[str]:

@@ -103,6 +103,14 @@ def test_identical_models_have_a_map_of_zeros_and_no_change(identical: Content, 
     assert [said[name] for name in ("appear", "vanish", "strengthen", "weaken")] == ["0"] * 4
 
 
+def test_no_button_offers_to_upload_a_plot(desk: Visit):
+    desk.show("plot-map-difference")
+    titles = desk.page.locator("#plot-map-difference .modebar-btn").evaluate_all(
+        "(buttons) => buttons.map((button) => button.dataset.title)"
+    )
+    assert set(titles) == {"Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+
+
 def test_every_panel_draws_in_the_dark_and_on_a_phone_without_sideways_scrolling(content: Content, visit):
     opened = visit(render(content), viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True)
     page = opened.page

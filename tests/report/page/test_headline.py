@@ -39,6 +39,8 @@ def test_reading_of_the_audit_is_said_once_where_the_models_agree(content: Conte
     base, tuned = headline.readings({"models": models})
     assert base.startswith("In base: the scores must not")
     assert tuned == "In tuned: the scores may be read as effects of single edges."
+    assert [line.split(":")[0] for line in headline.view(content)["audit"]] == ["base", "tuned"]
+    assert "must not be read" not in "".join(headline.view(content)["audit"])
     assert headline.readings(None) == headline.readings({"models": {}}) == []
 
 

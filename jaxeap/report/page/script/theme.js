@@ -62,14 +62,19 @@ jaxeap.layout = (more = {}) => ({
     align: "left",
     bgcolor: jaxeap.colour("panel"),
     bordercolor: jaxeap.colour("quiet"),
-    font: { color: jaxeap.colour("text") },
+    font: { color: jaxeap.colour("text"), family: "system-ui, sans-serif" },
   },
+  modebar: { bgcolor: "rgba(0,0,0,0)", color: jaxeap.colour("quiet"), activecolor: jaxeap.colour("text") },
   ...more,
 });
 
 jaxeap.title = (text) => ({ text, x: 0, xanchor: "left", xref: "paper", font: { size: 14 } });
 
+// plotly.js offers to upload charts to its maker's cloud unless it is told not to.
 const PLOT_CONFIG = {
+  showSendToCloud: false,
+  showEditInChartStudio: false,
+  plotlyServerURL: "",
   responsive: true,
   displaylogo: false,
   scrollZoom: false,
