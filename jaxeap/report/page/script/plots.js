@@ -238,9 +238,7 @@ jaxeap.drawAudit = (role, model) => {
     {
       height: 380,
       showlegend: false,
-      title: jaxeap.title(
-        `${role}: Pearson ${two(model.pearson)}, Spearman ${two(model.spearman)}`,
-      ),
+      title: jaxeap.title(`${role}: Pearson ${two(model.pearson)}, Spearman ${two(model.spearman)}`),
       xaxis: jaxeap.scaledAxis(scale, { title: "score (nats)" }),
       yaxis: jaxeap.scaledAxis(scale, { title: "exact effect on the loss (nats)" }),
     },
