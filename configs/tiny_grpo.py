@@ -31,4 +31,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.sampling.batch_size = 128
     config.selection.alpha = 1.0
     config.attribution.batch_size = 32
+    config.contrast.position_bands = 2
     return config

@@ -94,9 +94,21 @@ def break_down_examples(
         groups: member -> places of its questions, or one bool for each question.
         inference: how differences are judged.
     """
-    return _with_q_values(
-        {member: compare([pair.subset(places) for pair in pairs], inference) for member, places in groups.items()}
+    return break_down_pairs(
+        {member: [pair.subset(places) for pair in pairs] for member, places in groups.items()}, inference
     )
+
+
+def break_down_pairs(
+    members: Mapping[str, Sequence[PairedStatistics]], inference: InferenceOptions
+) -> list[BreakdownRow]:
+    """Every metric of members that have statistics of their own.
+
+    Args:
+        members: member -> its statistics, from `headline_pairs`.
+        inference: how differences are judged.
+    """
+    return _with_q_values({member: compare(pairs, inference) for member, pairs in members.items()})
 
 
 def _with_q_values(members: Mapping[str, Sequence[MetricContrast]]) -> list[BreakdownRow]:

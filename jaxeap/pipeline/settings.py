@@ -181,6 +181,9 @@ def default_config() -> ml_collections.ConfigDict:
     config.contrast.intervals = "bca"  # Of the bootstrap; or "percentile".
     config.contrast.permutations = 10_000  # Sign patterns of the permutation test at most; 0 leaves p-values out.
     config.contrast.breakdowns = BREAKDOWNS  # Any of these; () for none.
+    # Into how many parts the counted tokens of each answer are cut, to be scored and compared by themselves: does the
+    # difference lie in how answers begin or in how they go on? Each costs a scoring; 1 for none.
+    config.contrast.position_bands = 1
     config.contrast.edges = True  # edges.safetensors: every edge with its interval, p-value and q-value.
     # How narrow the interval shall be for the answer to "how many questions are enough": half its width as a share of
     # the base model's value. None: narrow enough to leave 0 out, if the difference stays what it is.

@@ -96,6 +96,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "mesh.tensor",
         "plan.prompt_tokens",
         "plan.answer_tokens",
+        "contrast.position_bands",
         "controls.resamples",
         "circuits.examples",
         "circuits.max_edges",

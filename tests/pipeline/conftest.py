@@ -68,6 +68,7 @@ def small_config_with_controls(pair_folder: Path) -> ml_collections.ConfigDict:
     config.audit.edges, config.audit.examples = 5, 4
     config.controls.divergence_questions = 7
     config.controls.alphas = (0.4,)
+    config.contrast.position_bands = 2
     return config
 
 

@@ -167,6 +167,7 @@ INTERRUPTIONS = [
     ("jaxeap.pipeline.scoring.attribute", 14, "attribute"),
     ("jaxeap.pipeline.stages.audit.attribute", 3, "audit"),
     ("jaxeap.pipeline.scoring.attribute", 19, "truncations"),
+    ("jaxeap.pipeline.scoring.attribute", 25, "bands"),
     ("jaxeap.pipeline.stages.divergence.predicting_residuals", 3, "divergence"),
     ("jaxeap.pipeline.stages.contrast.layer_intensity", 1, "contrast"),
     ("jaxeap.pipeline.stages.controls.decompose", 1, "controls"),
@@ -331,7 +332,7 @@ def test_one_model_is_in_memory_at_a_time(full_config, console, tmp_path, no_fig
     monkeypatch.setattr("jaxeap.pipeline.pair.gc", gc)
     monkeypatch.setattr("jaxeap.pipeline.pair.load_model", watched)
     run_pipeline(full_config, tmp_path, console)
-    assert alive == [0] * (5 * 2), "both answer, are scored, audited, scored at another alpha, compared"
+    assert alive == [0] * (7 * 2), "answers, scores, audit, another alpha, bands, divergence, circuits: each loads both"
 
 
 def test_missing_model_folder_is_named(config, console, tmp_path):

@@ -3,6 +3,7 @@
 from jaxeap.pipeline.stage import Stage
 from jaxeap.pipeline.stages.attribute import ATTRIBUTE
 from jaxeap.pipeline.stages.audit import AUDIT_STAGE
+from jaxeap.pipeline.stages.bands import BANDS
 from jaxeap.pipeline.stages.circuits import CIRCUIT_CONTRAST
 from jaxeap.pipeline.stages.contrast import CONTRAST
 from jaxeap.pipeline.stages.controls import CONTROL
@@ -23,6 +24,7 @@ STAGES: tuple[Stage, ...] = (
     ATTRIBUTE,
     AUDIT_STAGE,
     TRUNCATIONS,
+    BANDS,
     DIVERGENCE,
     CONTRAST,
     CIRCUIT_CONTRAST,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxeap.metrics import Contrast, InferenceOptions, LayerIntensity, MetricOptions, layer_intensity
-from jaxeap.metrics.breakdown import BreakdownRow, break_down_entries, break_down_examples
+from jaxeap.metrics.breakdown import BreakdownRow, break_down_entries, break_down_examples, break_down_pairs
 from jaxeap.metrics.contrast import check_pair, contrast_of_pairs, headline_pairs
 from jaxeap.metrics.edges import edge_contrast
 from jaxeap.metrics.enough import enough_questions
 from jaxeap.metrics.entry_groups import BY_ENTRIES, entry_groups, example_groups
 from jaxeap.metrics.inference import mean_interval
+from jaxeap.metrics.paired import PairedStatistics
 from jaxeap.metrics.stream import ScoreStream
 from jaxeap.pipeline.artifacts import read_json, read_tensors, write_json, write_tensors
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.score_stream import stream_of
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import LOSSES, OWN_TEXT, Nodes, nodes_of
+from jaxeap.pipeline.stages.bands import band_folder
 from jaxeap.pipeline.stages.grade import summary_of
 from jaxeap.pipeline.stages.respond import questions_of, vocabulary_of
 from jaxeap.pipeline.stages.select import selection_of
@@ -78,6 +81,8 @@ def contrast_models(run: StageRun) -> None:
         breakdowns = break_down_entries(base, tuned, nodes.mask, groups, options, fewer, memory) if groups else {}
         if "difficulty" in settings.breakdowns:
             breakdowns["difficulty"] = break_down_examples(pairs, _by_level(run, ids), fewer)
+        if (bands := settings.position_bands) > 1:
+            breakdowns["position"] = break_down_pairs(_by_band(run, ids, bands, nodes, options, memory), fewer)
     if settings.edges:
         _write_edges(run, base, tuned, nodes, memory // 4)
     _write_metrics(run, compared, layers, breakdowns, {name: found.to_json() for name, found in enough.items()})
@@ -86,6 +91,17 @@ def contrast_models(run: StageRun) -> None:
 def _by_level(run: StageRun, ids: list[str]) -> dict[str, np.ndarray]:
     level = {question.id: question.level for question in questions_of(run.inputs["respond"])}
     return dict(example_groups([level[id_] for id_ in ids]))
+
+
+def _by_band(
+    run: StageRun, ids: Sequence[str], bands: int, nodes: Nodes, options: MetricOptions, memory: int
+) -> dict[str, list[PairedStatistics]]:
+    scored = run.inputs["bands"]
+    found = {}
+    for band in range(1, bands + 1):
+        base, tuned = (stream_of(band_folder(scored, band, cell), ids) for cell in OWN_TEXT)
+        found[f"{band} of {bands}"] = headline_pairs(base, tuned, nodes.mask, options, memory)
+    return found
 
 
 def _write_edges(run: StageRun, base: ScoreStream, tuned: ScoreStream, nodes: Nodes, memory: int) -> None:
@@ -143,8 +159,9 @@ CONTRAST = Stage(
         "contrast.breakdowns",
         "contrast.edges",
         "contrast.half_width",
+        "contrast.position_bands",
     ),
     tuning=("contrast.memory",),
-    needs=("respond", "grade", "select", "attribute"),
+    needs=("respond", "grade", "select", "attribute", "bands"),
     version=3,
 )

@@ -12,6 +12,7 @@ def test_stages_are_those_of_the_design_and_need_earlier_ones_alone():
         "attribute",
         "audit",
         "truncations",
+        "bands",
         "divergence",
         "contrast",
         "circuits",
