@@ -74,6 +74,7 @@ REPORT = Stage(
         "audit",
         "truncations",
         "divergence",
+        "bands",
         "contrast",
         "circuits",
         "weights",

@@ -13,6 +13,7 @@ BREAKDOWNS = {
     "destination_kind": "kind of destination",
     "source_kind": "kind of source",
     "difficulty": "difficulty of the question",
+    "position": "position in the answer",
 }
 MOST_TENSORS = 100_000
 

@@ -132,7 +132,7 @@ def _distribution(content: Content) -> Panel:
 def _breakdowns(content: Content) -> Panel:
     data = lines.breakdowns(content.metrics)
     return Panel(
-        "breakdowns", "By kind of edge and by difficulty", "Breakdowns",
+        "breakdowns", "By kind of edge, difficulty and position", "Breakdowns",
         "Each row is the difference of one metric within a group; filled points have an interval that leaves 0 out "
         "and, where q is given, a false discovery rate of at most 5% within the grouping.",
         "Groups differ in size, and with many groups some stand out by chance: trust q before a single interval.",
