@@ -32,7 +32,7 @@ def get_config():
     config.sampling.max_new_tokens = 4
     config.selection.correctness = "both_wrong"
     config.bootstrap.resamples = 20
-    config.report.figures = False
+    config.report.figures = config.report.page = False
     return config
 """
 

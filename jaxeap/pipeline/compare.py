@@ -30,9 +30,10 @@ from jaxeap.report.compare.runs import distinct_names
 from jaxeap.report.compare.table import TITLE
 from jaxeap.report.files import write_figure, write_text
 from jaxeap.report.latex import write_latex
+from jaxeap.report.page import write_comparison_page
 
 FOLDER = "compare"
-RESULT, TABLE, TABLE_TEX, PLOT = "compare.json", "table.md", "table.tex", "compare"
+RESULT, TABLE, TABLE_TEX, PLOT, PAGE = "compare.json", "table.md", "table.tex", "compare", "compare.html"
 DECISIVE = ("respond", "grade", "select", "attribute", "contrast")
 """Stages whose settings the metrics depend on."""
 BESIDE = ("controls", "contrast.breakdowns", "contrast.edges", "contrast.memory", "contrast.half_width")
@@ -42,7 +43,7 @@ BESIDE = ("controls", "contrast.breakdowns", "contrast.edges", "contrast.memory"
 def compare_runs(
     workdirs: Sequence[str], target: str | os.PathLike[str] | None, console: rich.console.Console
 ) -> RunComparison:
-    """Compares finished runs, prints the table, and writes it with a figure and the numbers.
+    """Compares finished runs, prints the table, and writes it with a figure, a page and the numbers.
 
     Args:
       workdirs: of the runs.
@@ -62,6 +63,7 @@ def compare_runs(
     notes = [f"{warning}." for warning in found.warnings]
     write_latex(folder / TABLE_TEX, comparison_cells(found), f"{TITLE}.", "tab:jaxeap-runs", notes)
     write_figure(folder, PLOT, comparison_plot(found))
+    write_comparison_page(folder / PAGE, found.to_json())
     console.print(comparison_table(found))
     console.print(f"written to {folder}", markup=False, highlight=False, soft_wrap=True)
     return found

@@ -43,8 +43,9 @@ PUBLISHED = {
     "table.md": "report/table.md",
     "table.tex": "report/table.tex",
     "weights.md": "report/weights.md",
+    "report.html": "report/report.html",
 }
-"""Results that are copied to where people look first."""
+"""Results that are copied to where people look first, where they were made."""
 
 Status = Literal["made", "continued", "repaired", "reused"]
 
@@ -210,6 +211,8 @@ def _write_config(path: Path, config: ml_collections.ConfigDict) -> None:
 
 def _publish(workdir: Path) -> None:
     for name, source in PUBLISHED.items():
+        if not (workdir / source).is_file():
+            continue
         content = (workdir / source).read_bytes()
         if not (workdir / name).is_file() or (workdir / name).read_bytes() != content:
             temporary = workdir / f".{name}.tmp"

@@ -236,6 +236,8 @@ def default_config() -> ml_collections.ConfigDict:
     # Figures in PNG, SVG and PDF.
     config.report = ml_collections.ConfigDict()
     config.report.figures = True
+    # report.html: everything on one page that opens offline, 5 to 12 MB.
+    config.report.page = True
 
     # The comparison of the weights themselves.
     config.weights = ml_collections.ConfigDict()

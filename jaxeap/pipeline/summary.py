@@ -17,6 +17,7 @@ from jaxeap.report.controls_table import VERDICTS, control_notes, two_by_two_tab
 from jaxeap.report.table import contrast_table
 
 RESULTS = {
+    "report.html": "everything on one page, for the browser",
     "metrics.json": "every number of the table, and more",
     "table.md": "the table as Markdown, with every control under it",
     "controls/controls.json": "the controls and verdicts",

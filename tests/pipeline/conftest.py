@@ -91,6 +91,7 @@ def run_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than everything else at this size, and has tests of its own."""
     monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figures", lambda *arguments: ())
     monkeypatch.setattr("jaxeap.pipeline.stages.report.write_figure", lambda *arguments: ())
+    monkeypatch.setattr("jaxeap.pipeline.stages.report.write_page", lambda *arguments: None)
     monkeypatch.setattr("jaxeap.report.weight_contrast.weight_plot", lambda contrast: None)
     monkeypatch.setattr("jaxeap.report.weight_contrast.write_png", lambda path, figure: path)
 
@@ -114,7 +115,8 @@ def finished(pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def cheap(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The config with little besides scores, contrast and circuits, and these small."""
     config.audit.edges, config.correlates.max_questions, config.controls.cross_text = 0, 0, False
-    config.contrast.breakdowns, config.contrast.permutations, config.report.figures = (), 0, False
+    config.contrast.breakdowns, config.contrast.permutations = (), 0
+    config.report.figures = config.report.page = False
     config.weights.rank = 0
     config.circuits.sizes = (0.1, 6, 0.5)
     config.circuits.examples = 5

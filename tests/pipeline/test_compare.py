@@ -40,6 +40,7 @@ def test_the_results_lie_beside_the_first_run(runs, console):
     folder = runs[0].parent / "compare"
     assert {path.name for path in folder.iterdir()} == {
         "compare.json", "table.md", "table.tex", "compare.png", "compare.svg", "compare.pdf",
+        "compare.html",
     }  # fmt: skip
     assert json.loads((folder / "compare.json").read_text()) == json.loads(json.dumps(found.to_json()))
     assert list(found.differing) == ["tuned"] and not found.warnings

@@ -75,6 +75,7 @@ def test_whole_run_leaves_every_result_and_the_right_numbers(full_config, consol
     workdir = tmp_path / "w"
     assert (workdir / "metrics.json").read_bytes() == (workdir / "contrast" / "metrics.json").read_bytes()
     assert "Activation intensity" in (workdir / "table.md").read_text()
+    assert (workdir / "report.html").read_bytes() == (workdir / "report" / "report.html").read_bytes()
     assert (workdir / "table.tex").read_bytes() == (workdir / "report" / "table.tex").read_bytes()
     drawn = ("circuits", "diversity", "edge_heat_maps", "layer_intensity", "relative_change", "score_distribution")
     assert {path.name for path in (workdir / "report" / "figures").iterdir()} == {

@@ -162,7 +162,7 @@ def _pipeline_config(
     # Hundreds of contrasts are made, and read by their own scores alone.
     settings.audit.edges = settings.controls.splits = settings.controls.divergence_questions = 0
     settings.controls.cross_text = settings.controls.sensitivity = False
-    settings.circuits.sizes, settings.report.figures = (), False
+    settings.circuits.sizes, settings.report.figures, settings.report.page = (), False, False
     settings.exports.edges = settings.exports.graphs = False
     return settings
 
