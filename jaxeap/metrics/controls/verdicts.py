@@ -125,18 +125,25 @@ def _required(claim: Claim, row: Row | None, evidence: Evidence) -> list[dict[st
     return controls
 
 
+READ_AS = {
+    "effects": "scores may be read as effects",
+    "ranks": "only the order of scores follows the effects",
+    "neither": "scores do not follow the effects of edges",
+}
+
+
 def _beside(claim: Claim, evidence: Evidence) -> list[dict[str, Any]]:
     controls = [_sensitivity(claim, evidence)]
     if claim.metric == "intensity":
         controls += [_normalised(claim, evidence, name) for name in ("intensity_by_loss", "intensity_by_gradient_norm")]
     readings = evidence.audit
-    said = ", ".join(f"{model}: {reading}" for model, reading in readings.items())
+    said = "; ".join(f"in {model} {READ_AS[reading]}" for model, reading in readings.items())
     return [
         *controls,
         _control(
             "audit",
             all(reading == "effects" for reading in readings.values()) if readings else None,
-            f"scores against exact effects: {said}" if readings else "no audit was made",
+            f"by exact patching {said}" if readings else "no audit was made",
         ),
     ]
 

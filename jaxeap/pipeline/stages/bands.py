@@ -10,11 +10,15 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.scoring import Target, Texts, mean_path
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, score_targets
 from jaxeap.pipeline.stages.select import selection_of
+
+
+BANDS_FILE = "bands.json"
 
 
 def band_folder(folder: Path, band: int, cell: Cell) -> Path:
@@ -49,8 +53,9 @@ def _band(texts: Texts, number: int, bands: int) -> Texts:
 
 
 def score_bands(run: StageRun) -> None:
-    """Writes for each band a folder of scores of each model on its own text; nothing where there is one band."""
+    """Writes bands.json and, where there are several, for each band a folder of scores of each model on its own text."""
     bands = run.config.contrast.position_bands
+    write_json(run.folder / BANDS_FILE, {"bands": bands})
     if bands == 1:
         return
     selection, settings = selection_of(run.inputs["select"]), run.config.attribution
