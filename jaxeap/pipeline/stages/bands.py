@@ -17,7 +17,6 @@ from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, score_targets
 from jaxeap.pipeline.stages.select import selection_of
 
-
 BANDS_FILE = "bands.json"
 
 
@@ -53,7 +52,7 @@ def _band(texts: Texts, number: int, bands: int) -> Texts:
 
 
 def score_bands(run: StageRun) -> None:
-    """Writes bands.json and, where there are several, for each band a folder of scores of each model on its own text."""
+    """Writes bands.json and, where there are several, for each a folder of scores of each model on its own text."""
     bands = run.config.contrast.position_bands
     write_json(run.folder / BANDS_FILE, {"bands": bands})
     if bands == 1:
