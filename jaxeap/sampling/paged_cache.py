@@ -91,7 +91,9 @@ def cache_layout(config: ModelConfig, options: SamplingOptions, rows: int, longe
     require_room(config, longest)
     slots = min(options.cache_block, -(-longest // 8) * 8)
     width = -(-longest // slots)
-    blocks = rows * width if options.cache_tokens is None else options.cache_tokens // slots
+    blocks = rows * width  # More than that would never be used.
+    if options.cache_tokens is not None:
+        blocks = min(blocks, options.cache_tokens // slots)
     if blocks < width:
         raise ValueError(
             f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {longest} tokens "

@@ -100,8 +100,8 @@ def step_flops(config: ModelConfig, dtype: str, rows: int, context: int) -> int:
     """Operations of one more token for each of `rows` rows, `context` tokens of which are attended over.
 
     Counted on `extend`, which computes the same over slots of a fixed number: how often `decode` goes through its loops
-    is known only when it runs. There all rows go through as many chunks as the longest one, so that where rows differ
-    attention takes up to about twice what it takes here, and the other products, nearly all of the work, what they do.
+    is known only when it runs. There all rows go through as many chunks as the longest one, so that attention takes the
+    more, the more the rows' lengths differ: about twice this where rows of one length began one after another.
     """
     counts = _of(jnp.int32, rows)
     cache = jax.eval_shape(lambda: KVCache.empty(config, rows, context, jnp.dtype(dtype)))
@@ -131,7 +131,8 @@ def answering_effort(
 
     A program takes as long as its operations, or as reading all weights and, while writing, the part of the cache that
     is filled: a row's prompt and half its answer in the mean. Where the cache holds fewer rows of that size than there
-    are, the others wait meanwhile. Moving them to the host and back is not counted.
+    are, the others wait meanwhile. Not counted are moving them to the host and back, and what rows wait for longer ones
+    (see `step_flops`).
 
     Args:
       config: the decoder's shape.

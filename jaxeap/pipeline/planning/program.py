@@ -111,9 +111,8 @@ def _peak(jaxpr: Jaxpr, in_place: int = 0, sliced: int = 0) -> int:
         environment[var] = part
     _flatten(jaxpr, environment, steps)
     results = [environment[var] for var in jaxpr.outvars if isinstance(var, Var)]
-    for var in jaxpr.outvars[:in_place]:
-        if isinstance(var, Var):
-            environment[var].bytes = 0
+    for value in [environment[var] for var in jaxpr.outvars[:in_place] if isinstance(var, Var)]:
+        value.bytes = 0
     end = len(steps)
     for value in results:
         value.last_read = end
