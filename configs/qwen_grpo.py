@@ -11,8 +11,9 @@ Command:    python run.py --config=configs/qwen_grpo.py --workdir=DIR \
             --dry_run prints the plan alone. Without folders the models come from the Hub, without a file the questions
             do: --config.question_revision=COMMIT pins them.
 Hardware:   one 80 GB GPU for 7B (15 GB of weights, one model in memory at a time, the rest for cache and captures).
-            `--config.sampling.batch_size` and `--config.attribution.batch_size` trade speed for memory and change no
-            result beyond rounding; `--config.mesh.fsdp` and `--config.mesh.tensor` cut the weights over devices.
+            `--config.sampling.batch_size`, `--config.sampling.cache_tokens` and `--config.attribution.batch_size` trade
+            speed for memory and change no result beyond rounding; `--config.mesh.fsdp` and `--config.mesh.tensor` cut
+            the weights over devices.
 Time:       not measured yet at this size; docs/reproduce.md has the plan's figures, which rest on supposed rates.
             Nearly all of it goes into writing the answers, up to 32768 tokens each, for every question; scoring takes
             one forward and one backward pass over some hundred tokens a question.
@@ -38,7 +39,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.num_questions = 400
     config.template = "deepseek-math"
     config.sampling.max_new_tokens = 32768
-    config.sampling.batch_size = 8  # 8 answers of full length take 15 GB of cache, and as much again of activations.
+    config.sampling.batch_size = 32
+    config.sampling.cache_tokens = 262_144  # 15 GB: 8 answers of full length at once, or 32 of 8000 tokens.
     config.grader = "math"
     config.selection.alpha = 0.1
     config.selection.max_pairs = 100

@@ -32,7 +32,15 @@ PAIRS = {
     "distilled_qwen": distilled_qwen,
     "qwen25": qwen25,
 }
-OF_A_PAIR = ("base", "tuned", "template", "sampling.max_new_tokens", "sampling.batch_size", "plan.answer_tokens")
+OF_A_PAIR = (
+    "base",
+    "tuned",
+    "template",
+    "sampling.max_new_tokens",
+    "sampling.batch_size",
+    "sampling.cache_tokens",
+    "plan.answer_tokens",
+)
 DATASETS = ("gsm8k", "math", "college_math")
 ALPHAS = (0.03, 0.1, 0.3, 0.5)
 

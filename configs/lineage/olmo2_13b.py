@@ -24,7 +24,8 @@ def get_config() -> ml_collections.ConfigDict:
     shared = qwen_grpo.get_config()
     shared.template = "chat"
     shared.sampling.max_new_tokens = 2048
-    shared.sampling.batch_size = 8
+    shared.sampling.batch_size = 16
+    shared.sampling.cache_tokens = 16_384  # 13 GB.
     shared.attribution.batch_size = 2
     shared.plan.answer_tokens = 400
     return grid_config(

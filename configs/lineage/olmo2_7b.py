@@ -24,7 +24,8 @@ def get_config() -> ml_collections.ConfigDict:
     shared = qwen_grpo.get_config()
     shared.template = "chat"
     shared.sampling.max_new_tokens = 2048
-    shared.sampling.batch_size = 16
+    shared.sampling.batch_size = 32
+    shared.sampling.cache_tokens = 32_768  # 17 GB.
     shared.plan.answer_tokens = 400
     return grid_config(
         shared,

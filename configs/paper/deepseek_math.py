@@ -27,7 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.questions = "hub:math"
     config.template = "deepseek-math"
     config.sampling.max_new_tokens = 4096
-    config.sampling.batch_size = 16
+    config.sampling.batch_size = 32
+    config.sampling.cache_tokens = 65_536  # 32 GB: this model has as many key and value heads as queries'.
     config.selection.alpha = 0.1
     config.plan.answer_tokens = 400
     return config

@@ -27,7 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.questions = "hub:math"
     config.template = "mistral"
     config.sampling.max_new_tokens = 4096
-    config.sampling.batch_size = 32
+    config.sampling.batch_size = 64
+    config.sampling.cache_tokens = 131_072  # 17 GB.
     config.selection.alpha = 0.3
     config.plan.answer_tokens = 300
     return config

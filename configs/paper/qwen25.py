@@ -29,7 +29,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.questions = "hub:college_math"
     config.template = "qwen25-math-cot"
     config.sampling.max_new_tokens = 8192
-    config.sampling.batch_size = 32
+    config.sampling.batch_size = 64
+    config.sampling.cache_tokens = 262_144  # 15 GB.
     config.selection.alpha = 0.3
     config.plan.answer_tokens = 700
     return config

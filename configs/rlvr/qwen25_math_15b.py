@@ -22,7 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.questions = "hub:math500"
     config.template = "qwen25-math-cot"
     config.sampling.max_new_tokens = 3072  # What fits into the model's 4096 positions beside any prompt.
-    config.sampling.batch_size = 16
+    config.sampling.batch_size = 64
+    config.sampling.cache_tokens = 65_536  # 1.9 GB.
     config.attribution.batch_size = 4
     config.plan.answer_tokens = 700
     return config

@@ -23,12 +23,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxeap.models.cache import require_room
 from jaxeap.models.model import Decoder
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
-from jaxeap.sampling.paged_cache import PagedCache, chunk_of
+from jaxeap.sampling.paged_cache import PagedCache, cache_layout
 from jaxeap.sampling.step import Asked, Drawing, Drawn, Rows, decode, prefill
 from jaxeap.sampling.stop_strings import Stop
 
@@ -129,21 +128,10 @@ class ContinuousBatch:
         self._rows: list[_Row | None] = [None] * rows
         self._turns = 0
 
-        # The last token needs no slot: nothing is predicted after it.
-        self._longest = longest_prompt + options.max_new_tokens - 1
-        require_room(self._config, self._longest)
-        slots = min(options.cache_block, -(-self._longest // 8) * 8)
-        width = -(-self._longest // slots)
-        blocks = rows * width if options.cache_tokens is None else options.cache_tokens // slots
-        if blocks < width:
-            raise ValueError(
-                f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {self._longest} tokens "
-                f"with its prompt of up to {longest_prompt}; give it at least {width * slots}, or lower max_new_tokens"
-            )
-        chunk = chunk_of(slots, width)
-        self._table_width = -(-width // chunk) * chunk
-        self._cache = PagedCache.empty(self._config, blocks, slots, self._weights["embedding"])
-        self._pool = BlockPool(blocks)
+        layout = cache_layout(self._config, options, rows, longest_prompt)
+        self._table_width = layout.table_width
+        self._cache = PagedCache.empty(self._config, layout.blocks, layout.slots, self._weights["embedding"])
+        self._pool = BlockPool(layout.blocks)
 
     def answers(self) -> Iterator[Answer]:
         """Writes all answers, and yields each as soon as it has ended."""
@@ -168,7 +156,7 @@ class ContinuousBatch:
         """The next prompts that run at once, with blocks; none where there is no row or no room for them."""
         group: list[_Row] = []
         length = padded_length(len(self._waiting[0].prompt))
-        places = min(self._prompts_at_once(length), self._rows.count(None))
+        places = min(prompts_at_once(length, len(self._rows)), self._rows.count(None))
         while self._waiting and len(group) < places and padded_length(len(self._waiting[0].prompt)) == length:
             needed = self._blocks_for(len(self._waiting[0].prompt))
             # A block for each of the others to go on with; else the newcomer would be set aside at once.
@@ -179,16 +167,12 @@ class ContinuousBatch:
             self._turns += 1
         return group
 
-    def _prompts_at_once(self, length: int) -> int:
-        """A function of the length alone, so that there is one program for each."""
-        return max(1, min(PREFILL_TOKENS // length, len(self._rows)))
-
     def _blocks_for(self, tokens: int) -> int:
         return -(-tokens // self._cache.slots)
 
     def _prefill(self, group: list[_Row]) -> Iterator[Answer]:
         length = padded_length(len(group[0].request.prompt))
-        size = self._prompts_at_once(length)
+        size = prompts_at_once(length, len(self._rows))
         prompts, lengths = pad_right([row.request.prompt for row in group], length, size)
         blocks = np.full((size, self._blocks_for(length)), self._cache.blocks, np.int32)
         for place, row in enumerate(group):
@@ -297,6 +281,11 @@ class ContinuousBatch:
             return []
         self._leave(row)
         return [Answer(row.request.place, row.request.sample, row.tokens, finished)]
+
+
+def prompts_at_once(length: int, rows: int) -> int:
+    """How many prompts of a padded length run at once, whatever waits: so there is one program for each length."""
+    return max(1, min(PREFILL_TOKENS // length, rows))
 
 
 def _asked(rows: Sequence[_Row | None], size: int) -> Asked:

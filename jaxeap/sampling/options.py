@@ -21,8 +21,8 @@ class SamplingOptions:
       stop_strings: an answer ends with the token that completes one of them; its text ends before it.
       batch_size: how many answers are written at once.
       cache_block: tokens in a block of the key/value cache.
-      cache_tokens: tokens that the whole cache has room for; None gives every row of the batch room for the longest
-        answer. With less, answers that find no room are set aside on the host until there is some.
+      cache_tokens: tokens that the whole cache has room for, at most; None gives every row of the batch room for the
+        longest answer. With less, answers that find no room are set aside on the host until there is some.
     """
 
     max_new_tokens: int

@@ -8,14 +8,16 @@ row. Measured on a CPU, 32 rows of 272 tokens: reading blocks by the table takes
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from jaxeap.models.cache import require_room
 from jaxeap.models.config import ModelConfig
 from jaxeap.parallel.sharding import sharding_of
+from jaxeap.sampling.options import SamplingOptions
 
 SLOTS_AT_ONCE = {"cpu": 64}
 """Attention visits the rows' blocks in chunks of this many slots a row. On a CPU small chunks waste less work on slots
@@ -60,6 +62,45 @@ class PagedCache:
     def slots(self) -> int:
         """Z."""
         return self.key.shape[-1]
+
+
+class CacheLayout(NamedTuple):
+    """How large a cache is: `blocks` blocks of `slots` tokens, and how many blocks wide the rows' tables are.
+
+    A row never has more than `longest` blocks; tables are wider, where attention visits several blocks at once.
+    """
+
+    slots: int
+    blocks: int
+    longest: int
+    table_width: int
+
+    @property
+    def tokens(self) -> int:
+        """That all blocks together have room for."""
+        return self.slots * self.blocks
+
+
+def cache_layout(config: ModelConfig, options: SamplingOptions, rows: int, longest_prompt: int) -> CacheLayout:
+    """The cache in which `rows` prompts of up to `longest_prompt` tokens are answered at once.
+
+    Raises:
+      ValueError: the cache has no room for the longest answer, or the model has not as many positions.
+    """
+    longest = longest_prompt + options.max_new_tokens - 1  # The last token needs no slot: it predicts nothing.
+    require_room(config, longest)
+    slots = min(options.cache_block, -(-longest // 8) * 8)
+    width = -(-longest // slots)
+    blocks = rows * width  # More than that would never be used.
+    if options.cache_tokens is not None:
+        blocks = min(blocks, options.cache_tokens // slots)
+    if blocks < width:
+        raise ValueError(
+            f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {longest} tokens "
+            f"with its prompt of up to {longest_prompt}; give it at least {width * slots}, or lower max_new_tokens"
+        )
+    chunk = chunk_of(slots, width)
+    return CacheLayout(slots, blocks, width, -(-width // chunk) * chunk)
 
 
 def cache_bytes(config: ModelConfig, tokens: int, itemsize: int) -> int:

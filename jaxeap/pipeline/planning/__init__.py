@@ -1,7 +1,8 @@
 """Planning: what a run takes of memory, disk and time, before any weight is read.
 
 plan       the plan of a run, and whether it fits; `plan_run`
-memory     bytes and operations of answering and scoring, from the functions that do them
+answering  bytes, operations and time of answering, from the programs that do it
+memory     bytes of the weights, bytes and operations of scoring
 program    bytes at the worst moment, and operations, of any traced program
 workload   how many questions and tokens there are
 shapes     the shapes of models that are not here

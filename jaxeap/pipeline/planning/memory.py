@@ -1,4 +1,4 @@
-"""Bytes on a device while answering and while scoring, and the operations of either, from the functions themselves."""
+"""Bytes of the weights, and bytes and operations of scoring, from the functions themselves."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from jaxeap.attribution.interventions import Ablation
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
-from jaxeap.models.cache import KVCache, extend
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.decoder import unembed
 from jaxeap.models.parameters import Weights, abstract_weights, parameter_specs
 from jaxeap.parallel.mesh import AXES
 from jaxeap.parallel.sharding import ShardingRules
@@ -35,13 +33,11 @@ class Memory:
 
     Attributes:
       parts: bytes by name; they are there at one time.
-      flops: operations of one batch (while answering: of reading the prompts).
-      flops_per_step: operations of one more token for each row; 0 while scoring.
+      flops: operations of one batch that is scored; those of answering are in `answering_effort`.
     """
 
     parts: Mapping[str, int]
-    flops: int
-    flops_per_step: int = 0
+    flops: int = 0
 
     @property
     def total(self) -> int:
@@ -62,31 +58,6 @@ def weight_bytes(config: ModelConfig, dtype: str, fsdp: int = 1, tensor: int = 1
         placed = rules.partition(spec.shape, spec.axes, mesh)  # type: ignore[arg-type]  # only its shape is asked for
         total += math.prod(spec.shape) // math.prod(mesh.shape[axis] for axis in placed if axis is not None)
     return total * jnp.dtype(dtype).itemsize
-
-
-@functools.cache
-def answering_memory(config: ModelConfig, dtype: str, rows: int, prompt: int, slots: int) -> Memory:
-    """While `rows` prompts of `prompt` tokens are read and answered in a cache with room for `slots` tokens each.
-
-    Raises:
-      ValueError: the model cannot hold so many tokens.
-    """
-    weights = abstract_weights(config, jnp.dtype(dtype))
-    cache = jax.eval_shape(lambda: KVCache.empty(config, rows, slots, jnp.dtype(dtype)))
-
-    def next_logits(weights: Weights, tokens: Any, counts: Any, cache: KVCache) -> tuple[jax.Array, KVCache]:
-        residual, cache = extend(weights, config, tokens, counts, cache)
-        last = residual[jnp.arange(rows, dtype=jnp.int32), jnp.maximum(counts - 1, 0)]
-        return unembed(weights, config, last), cache
-
-    counts = jax.ShapeDtypeStruct((rows,), jnp.int32)
-    reading, step = (
-        traced(next_logits, weights, jax.ShapeDtypeStruct((rows, length), jnp.int32), counts, cache)
-        for length in (prompt, 1)
-    )
-    held = tree_bytes(cache)
-    working = max(peak_bytes(reading), peak_bytes(step)) - held  # The new cache takes the old one's place.
-    return Memory({"key/value cache": held, "activations": working}, flops(reading), flops(step))
 
 
 @functools.cache

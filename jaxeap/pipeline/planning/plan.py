@@ -13,9 +13,9 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
+from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
     Memory,
-    answering_memory,
     chunk_bytes,
     parameter_count,
     scoring_chunk,
@@ -26,6 +26,8 @@ from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Workload, workload
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
 from jaxeap.pipeline.validation import validate
+from jaxeap.sampling.options import SamplingOptions
+from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
 
 GB = 10**9
 SUPPOSED_GB = 80.0
@@ -50,12 +52,13 @@ class Plan:
       known: whether the device, or a setting, said so; else it is supposed.
       devices: of the mesh: (fsdp, tensor).
       weights: bytes on each device, of the one model that is in memory at a time.
-      answering: bytes and operations of a batch; None where answers are imported.
-      scoring: the same of a batch that is scored.
+      answering: bytes while answers are written; None where they are imported.
+      scoring: bytes and operations of a batch that is scored.
       rows: batch sizes (answering, scoring).
+      cache_tokens: that the key/value cache has room for; 0 where answers are imported.
       chunk: positions expanded at once while scoring, and the bytes of that.
       score_bytes: on disk.
-      answering_flops, scoring_flops: of the whole run, both models.
+      answering_flops, scoring_flops: of the whole run, both models; at the supposed length of answers.
       answering_hours: at the supposed length of answers, and if every answer ran to its limit.
       scoring_hours: of both models.
       problems: what does not fit, with what to change.
@@ -72,6 +75,7 @@ class Plan:
     answering: Memory | None
     scoring: Memory
     rows: tuple[int, int]
+    cache_tokens: int
     chunk: tuple[int, int]
     score_bytes: int
     answering_flops: float
@@ -111,15 +115,19 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     weights = weight_bytes(shape, config.dtype, fsdp, tensor)
     method = "eap" if config.attribution.method in NOT_TRACED else config.attribution.method
 
+    options = SamplingOptions(**config.sampling)
+
     def answering(rows: int) -> Memory:
-        return answering_memory(shape, config.dtype, rows, work.padded_prompt, work.padded_prompt + work.limit - 1)
+        return answering_memory(shape, config.dtype, options, rows, work.longest_prompt)
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
         return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
 
-    rows = min(config.sampling.batch_size, work.questions), min(config.attribution.batch_size, work.scored)
+    answers = work.questions * options.samples
+    rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
+    layout = cache_layout(shape, options, rows[0], work.longest_prompt) if work.limit else None
     answer = answering(rows[0]) if work.limit else None
     score = scoring(rows[1])
     room = USABLE * device_bytes - weights
@@ -130,14 +138,39 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
             + _larger_mesh(shape, config.dtype, USABLE * device_bytes)
         )
     else:
-        for key, memory, planner, count in (
-            ("sampling.batch_size", answer, answering, rows[0]),
-            ("attribution.batch_size", score, scoring, rows[1]),
-        ):
-            if memory is not None and memory.total > room:
-                problems.append(_smaller_batch(key, memory, planner, count, weights, room, shape, config))
+        if answer is not None and layout is not None and answer.total > room:
+            smaller = _smaller_cache(answer, layout, room)
+            problems.append(
+                _smaller_batch("sampling.batch_size", answer, answering, rows[0], weights, room, shape, config, smaller)
+            )
+        if score.total > room:
+            problems.append(
+                _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
+            )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
-    steps, flops = _times(config, work, answer, score, rows, weights, fsdp * tensor)
+    speed, bandwidth = 1e12 * config.plan.teraflops * fsdp * tensor, GB * config.plan.gb_per_second
+
+    def writing(length: int) -> tuple[float, float]:
+        """Operations, and hours, of answers of `length` tokens."""
+        if answer is None:
+            return 0.0, 0.0
+        operations, seconds = answering_effort(
+            shape,
+            config.dtype,
+            options,
+            answers=answers,
+            rows=rows[0],
+            prompt=work.prompt,
+            longest_prompt=work.longest_prompt,
+            length=length,
+            weights=weights,
+            speed=speed,
+            bandwidth=bandwidth,
+        )
+        return MODELS * operations, MODELS * seconds / 3600
+
+    supposed, longest = writing(work.answer), writing(work.limit)
+    scoring_flops = MODELS * math.ceil(work.scored / rows[1]) * score.flops
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
     if config.questions.startswith(HUB) and config.question_revision is None:
         notes.append("config.question_revision must be given before the run")
@@ -157,15 +190,16 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
         answering=answer,
         scoring=score,
         rows=rows,
+        cache_tokens=0 if layout is None else layout.tokens,
         chunk=(
             scoring_chunk(shape, config.attribution.level, work.scored_length),
             chunk_bytes(shape, config.attribution.level, work.scored_length),
         ),
         score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * len(OWN_TEXT),
-        answering_flops=flops[0],
-        scoring_flops=flops[1],
-        answering_hours=(steps[0], steps[1]),
-        scoring_hours=steps[2],
+        answering_flops=supposed[0],
+        scoring_flops=scoring_flops,
+        answering_hours=(supposed[1], longest[1]),
+        scoring_hours=scoring_flops / speed / 3600,
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -188,28 +222,14 @@ def _pinned(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return pinned
 
 
-def _times(
-    config: ml_collections.ConfigDict,
-    work: Workload,
-    answering: Memory | None,
-    scoring: Memory,
-    rows: tuple[int, int],
-    weights: int,
-    devices: int,
-) -> tuple[tuple[float, float, float], tuple[float, float]]:
-    """Hours (answering, answering at most, scoring), and operations (answering, scoring), of both models."""
-    speed, bandwidth = 1e12 * config.plan.teraflops * devices, GB * config.plan.gb_per_second
-    batches = math.ceil(work.scored / rows[1])
-    scoring_flops = MODELS * batches * scoring.flops
-    if answering is None:
-        return (0.0, 0.0, scoring_flops / speed / 3600), (0.0, scoring_flops)
-    groups = MODELS * work.questions / rows[0]
-    read = weights + answering.parts["key/value cache"]  # Every step reads both, whatever the batch.
-    step = max(answering.flops_per_step / speed, read / bandwidth)
-    seconds = [groups * (answering.flops / speed + length * step) for length in (work.answer, work.limit)]
-    answering_flops = groups * (answering.flops + work.answer * answering.flops_per_step)
-    hours = seconds[0] / 3600, seconds[1] / 3600, scoring_flops / speed / 3600
-    return hours, (answering_flops, scoring_flops)
+def _smaller_cache(memory: Memory, layout: CacheLayout, room: float) -> int | None:
+    """Tokens of a cache that fits beside as many rows; None where one for a single answer would not fit either."""
+    held = memory.parts["key/value cache"]
+    blocks = int((room - memory.total + held) // (held / layout.blocks))
+    if blocks < layout.longest:
+        return None
+    tokens = blocks * layout.slots
+    return max(tokens - tokens % 1024, layout.longest * layout.slots)
 
 
 def _smaller_batch(
@@ -221,13 +241,15 @@ def _smaller_batch(
     room: float,
     shape: ModelConfig,
     config: ml_collections.ConfigDict,
+    cache_tokens: int | None = None,
 ) -> str:
     taken = f"{key} {rows}: {(weights + memory.total) / GB:.1f} GB of {(weights + room) / GB:.1f} usable GB of a device"
-    fewer = rows
-    while fewer > 1:
-        fewer //= 2
-        if planner(fewer).total <= room:
-            return f"{taken}; --config.{key}={fewer} fits"
+    fitting = [] if cache_tokens is None else [f"--config.sampling.cache_tokens={cache_tokens}"]
+    fewer = next((rows >> half for half in range(1, rows.bit_length()) if planner(rows >> half).total <= room), None)
+    if fewer is not None:
+        fitting.append(f"--config.{key}={fewer}")
+    if fitting:
+        return f"{taken}; {' or '.join(fitting)} fits"
     least = planner(1).total
     shorter = "sampling.max_new_tokens" if key.startswith("sampling") else "selection.alpha"
     remedy = _larger_mesh(shape, config.dtype, weights + room - least)

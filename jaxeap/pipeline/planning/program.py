@@ -66,14 +66,16 @@ def _equation_flops(equation: Any) -> int:
     return times * sum(flops(inner) for inner in _inner(parameters))
 
 
-def peak_bytes(program: ClosedJaxpr) -> int:
+def peak_bytes(program: ClosedJaxpr, in_place: int = 0) -> int:
     """Bytes that the program holds at its worst moment, its results included and its arguments not.
+
+    The first `in_place` results take the places of arguments that are given up (donated), so they count nothing.
 
     A value takes memory from where it is made to where it was last read; one that XLA fuses into its readers takes
     none, but keeps what it was made of. A loop's carry is updated in place, what it stacks up is there from its start.
     That is how XLA assigns buffers, but for the order in which it runs what could run in any order.
     """
-    return _peak(program.jaxpr)
+    return _peak(program.jaxpr, in_place=in_place)
 
 
 @dataclasses.dataclass(eq=False)
@@ -96,7 +98,7 @@ class _Step:
     parameters: Mapping[str, Any]
 
 
-def _peak(jaxpr: Jaxpr, body: bool = False, sliced: int = 0) -> int:
+def _peak(jaxpr: Jaxpr, in_place: int = 0, sliced: int = 0) -> int:
     """`peak_bytes`; of a loop's body without its outputs, which the loop holds, and with its last `sliced` inputs.
 
     Those are a layer's part of what lies stacked over layers, which matrix products read from a place of its own.
@@ -109,9 +111,8 @@ def _peak(jaxpr: Jaxpr, body: bool = False, sliced: int = 0) -> int:
         environment[var] = part
     _flatten(jaxpr, environment, steps)
     results = [environment[var] for var in jaxpr.outvars if isinstance(var, Var)]
-    if body:
-        for value in results:
-            value.bytes = 0
+    for value in [environment[var] for var in jaxpr.outvars[:in_place] if isinstance(var, Var)]:
+        value.bytes = 0
     end = len(steps)
     for value in results:
         value.last_read = end
@@ -155,13 +156,14 @@ def _inside(step: _Step, number: int) -> tuple[int, int]:
         carried = step.reads[consts : consts + carries]
         aliased = sum(value.bytes for value in carried if not value.given and value.last_read <= number)
         body = step.parameters["jaxpr"].jaxpr
-        return _peak(body, body=True, sliced=len(body.invars) - consts - carries), aliased
+        return _peak(body, len(body.outvars), sliced=len(body.invars) - consts - carries), aliased
     if step.name == "while":
         consts = step.parameters["cond_nconsts"] + step.parameters["body_nconsts"]
         aliased = sum(v.bytes for v in step.reads[consts:] if not v.given and v.last_read <= number)
-        return _peak(step.parameters["body_jaxpr"].jaxpr, body=True), aliased
+        body = step.parameters["body_jaxpr"].jaxpr
+        return _peak(body, len(body.outvars)), aliased
     if step.name == "cond":
-        return max(_peak(branch.jaxpr, body=True) for branch in step.parameters["branches"]), 0
+        return max(_peak(branch.jaxpr, len(branch.jaxpr.outvars)) for branch in step.parameters["branches"]), 0
     if step.name in ("scatter", "dynamic_update_slice", "scatter-add") and step.reads:
         first = step.reads[0]
         return 0, first.bytes if not first.given and first.last_read <= number else 0

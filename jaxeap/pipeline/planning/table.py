@@ -33,11 +33,11 @@ def plan_rows(plan: Plan, config: ml_collections.ConfigDict) -> list[tuple[str, 
         ("weights", _gb(plan.weights), f"{config.dtype}, a device; one model at a time"),
     ]
     if plan.answering is not None:
-        tokens = 2 * work.questions * (work.prompt + work.answer)
+        tokens = 2 * work.questions * config.sampling.samples * (work.prompt + work.answer)
         rows += [
             ("tokens", _short(tokens), f"{work.prompt:.0f} + {work.answer} a question; an answer {work.limit} at most"),
             ("answering", _gb(plan.weights + plan.answering.total), _parts(plan.answering)),
-            ("", "", f"{plan.rows[0]} rows of {work.padded_prompt} + {work.limit} tokens"),
+            ("", "", _rows(plan)),
             ("", f"{_short(plan.answering_flops)}FLOP", _hours(*plan.answering_hours)),
         ]
     rows += [
@@ -106,6 +106,11 @@ def _memory(plan: Plan) -> str:
 
 def _parts(memory: Memory) -> str:
     return "weights, " + ", ".join(f"{name} {_gb(size)}" for name, size in memory.parts.items())
+
+
+def _rows(plan: Plan) -> str:
+    each = f"{plan.rows[0]} rows of up to {plan.work.longest_prompt} + {plan.work.limit} tokens"
+    return f"{each}; room for {plan.cache_tokens:,} in all"
 
 
 def _hours(hours: float, most: float | None = None) -> str:

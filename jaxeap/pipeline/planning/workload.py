@@ -60,11 +60,6 @@ class Workload:
     notes: tuple[str, ...]
 
     @property
-    def padded_prompt(self) -> int:
-        """The length at which the longest prompts run."""
-        return padded_length(self.longest_prompt)
-
-    @property
     def scored_length(self) -> int:
         """The padded length of what is scored: a prompt and the counted beginning of its answer."""
         return padded_length(self.longest_prompt + self.cut - 1)

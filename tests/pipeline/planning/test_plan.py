@@ -42,8 +42,9 @@ def test_a_tiny_run_is_counted_and_fits(config):
     work = plan.work
     assert (work.questions, work.scored, work.limit, work.answer, work.cut) == (11, 11, 5, 5, 5)
     assert work.longest_prompt == 6 and 5 <= work.prompt <= 6
-    assert (work.padded_prompt, work.scored_length, work.scored_width) == (6, 10, 5)
+    assert (work.scored_length, work.scored_width) == (10, 5)
     assert plan.rows == (4, 3)
+    assert plan.cache_tokens == 4 * 16  # 6 + 5 - 1 tokens a row, in whole eights
     assert plan.score_bytes == 4 * 5 * 9 * 11 * 2
     assert plan.problems == ()
     plan.require()
@@ -56,10 +57,12 @@ def test_a_7b_run_without_a_network(monkeypatch):
     plan = plan_run(config)
     assert plan.work.questions == 5000 and plan.work.scored == 100
     assert plan.weights == weight_bytes(plan.config, "bfloat16") == 2 * plan.parameters
-    # Every layer's keys and values, 30 x 2 x 32 heads x 128, for 16 rows of 320 + 4095 tokens.
-    assert plan.answering.parts["key/value cache"] == 2 * 30 * 2 * 4096 * 16 * (320 + 4095) + 4 * 16
+    # Every layer's keys and values, 30 x 2 x 32 heads x 128, for 16 rows of 320 + 4095 tokens: 69 blocks of 64.
+    assert plan.cache_tokens == 16 * 69 * 64
+    assert plan.answering.parts["key/value cache"] == 2 * 30 * 2 * 4096 * plan.cache_tokens
     per_token = 2 * (plan.parameters - plan.config.vocab_size * 4096)  # the embedding is looked up
-    assert 1.0 < plan.answering.flops_per_step / (16 * per_token) < 1.2  # the rest is attention over the cache
+    tokens = 2 * 5000 * (160 + plan.work.answer)
+    assert 0.9 < plan.answering_flops / (tokens * per_token) < 1.2  # the rest is attention over the cache
     assert plan.problems == () and plan.known
     said = printed(plan, config)
     for text in ("6.91 G", "question_revision must be given", "150 TFLOP/s", "at most", "supposed"):
@@ -94,6 +97,40 @@ def test_a_batch_that_is_too_large_is_refused_with_one_that_fits():
     assert plan_run(config).problems == ()
     config.sampling.batch_size = 2 * fits
     assert plan_run(config).problems != ()
+
+
+def test_a_cache_that_is_too_large_is_refused_with_one_that_fits():
+    config = full_size()
+    config.sampling.batch_size = 64
+    (problem,) = plan_run(config).problems
+    config.sampling.cache_tokens = int(problem.partition("--config.sampling.cache_tokens=")[2].split()[0])
+    plan = plan_run(config)
+    assert plan.problems == () and plan.rows[0] == 64
+    assert plan.weights + plan.answering.total > 0.99 * plan.usable
+    config.sampling.cache_tokens += 4096
+    (problem,) = plan_run(config).problems
+    assert "cache_tokens=" in problem
+    config.sampling.cache_tokens = 4096
+    with pytest.raises(ValueError, match=r"cache_tokens \(4096\) has no room for the longest answer"):
+        plan_run(config)
+
+
+def test_a_cache_without_room_for_one_answer_is_not_proposed():
+    config = full_size()
+    config.plan.device_gb, config.attribution.batch_size = 16.6, 1
+    (problem,) = (each for each in plan_run(config).problems if each.startswith("sampling"))
+    assert "even one row does not fit: lower sampling.max_new_tokens" in problem and "cache_tokens" not in problem
+
+
+def test_samples_are_written_and_counted():
+    config = full_size()
+    config.sampling.temperature = 1.0
+    once = plan_run(config)
+    config.sampling.samples = 4
+    plan = plan_run(config)
+    assert plan.answering_flops == pytest.approx(4 * once.answering_flops)
+    assert plan.answering_hours[0] == pytest.approx(4 * once.answering_hours[0])
+    assert plan.scoring_flops == once.scoring_flops
 
 
 def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
@@ -158,6 +195,7 @@ def test_a_folder_with_nothing_but_config_json_is_enough(tmp_path):
 @pytest.mark.parametrize("method", ["exact", "eap_ig_inputs"])
 def test_other_methods_are_planned_as_what_they_run(method):
     config = full_size()
+    config.attribution.ablation = "mean"  # The paths that start at an embedding of zeros are refused.
     eap = plan_run(config)
     config.attribution.method, config.attribution.ablation = method, "mean"
     plan = plan_run(config)
