@@ -5,7 +5,7 @@ What:       the supervised making of a base and GRPO from it, with twelve checkp
 Paper row:  none; arXiv 2509.21044 sees the end of training only.
 Command:    python -m jaxeap.rl --config=configs/lab/trajectory.py --workdir=workdirs/trajectory
 Hardware:   any; two CPU cores and 3 GB of memory are enough.
-Time:       about 40 minutes there for three seeds, most of it contrasts; --config.seeds=1 in a third of it.
+Time:       about a quarter of an hour there for three seeds, most of it contrasts; --config.seeds=1 in a third of it.
 Expect:     accuracy up and entropy down along GRPO; when the metrics change, and along with what, is the question.
 """
 
