@@ -103,9 +103,16 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
     """Parses the command line; returns what is not a flag.
 
     Raises:
+      FileNotFoundError: there is no such config file.
       ValueError: a setting is overridden that does not exist; that is found before the config file is run.
     """
     app.define_help_flags()
+    for argument in arguments:
+        name, _, value = argument.lstrip("-").partition("=")
+        if name == "config" and value and not Path(value.partition(":")[0]).is_file():  # After a colon: its argument.
+            raise FileNotFoundError(
+                f"there is no config file {value.partition(':')[0]}; the project's own lie in configs/"
+            )
     flags.FLAGS.set_gnu_getopt(True)  # Flags may follow the folders of --compare.
     settings = [key for key, _ in _settings_in(arguments) if key.partition(".")[0] != "grid"]
     require_known_keys(settings, "--config")

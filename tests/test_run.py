@@ -134,6 +134,14 @@ def test_what_must_have_a_value_cannot_be_unset(run, capsys):
     ]
 
 
+def test_missing_config_file_is_named(run, capsys):
+    assert run.main(["run.py", "--config=configs/no_such.py:main", "--workdir=w"]) == 1
+    assert (
+        "error: there is no config file configs/no_such.py; the project's own lie in configs/"
+        in capsys.readouterr().err
+    )
+
+
 @pytest.mark.slow
 def test_flagship_from_the_command_line_on_small_models(tmp_path):
     """The command of its docstring, with what untrained models need: short answers, none of them right."""

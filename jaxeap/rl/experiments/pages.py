@@ -62,8 +62,9 @@ def how_made(config: ml_collections.ConfigDict, what: str) -> str:
     name, seeds = config.experiment, config.seeds
     steps = ", ".join(f"{method} {count}" for method, count in config.steps.items())
     return (
-        f"{what}\n\nMade by `python -m jaxeap.rl --config=configs/lab/{name}.py --workdir=workdirs/{name}` with "
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'} (from {config.first_seed}); steps: {steps}. Contrasts: "
+        f"{what}\n\nMade by `python -m jaxeap.rl --config=configs/lab/{name}.py --workdir=workdirs/{name} "
+        f"--config.seeds={seeds}`, {'one seed' if seeds == 1 else f'{seeds} seeds'} from {config.first_seed} on; "
+        f"steps: {steps}. Contrasts: "
         f"{config.contrast.num_questions} questions of `{config.contrast.questions}`, none of them trained on, "
         f"answered greedily; {config.contrast.level}-level graph. This page was written by that command from its "
         "numbers; the words of a verdict are chosen by an interval."
