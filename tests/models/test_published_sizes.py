@@ -130,6 +130,7 @@ def test_forward_and_scores_have_their_shapes(published: tuple[ModelConfig, int]
     batch = Batch.from_sequences([np.arange(16).tolist()], [(8, 16)])
     graph = EdgeGraph.for_config(config, "head")
     run = partial(eap, config=config, reference=None, settings=Settings("head", "zero", 4), options=EapOptions())
-    scores, loss = jax.eval_shape(lambda weights: run(weights, batch=batch), weights)
+    scores, loss, gradient_norm = jax.eval_shape(lambda weights: run(weights, batch=batch), weights)
     assert (scores.shape, scores.dtype) == ((1, *graph.mask.shape), jnp.float32)
-    assert (loss.shape, loss.dtype) == ((1,), jnp.float32)
+    for each in (loss, gradient_norm):
+        assert (each.shape, each.dtype) == ((1,), jnp.float32)
