@@ -22,10 +22,10 @@ def scored(
     model: Decoder, batch: Batch, level: Level = "block", chunk: int = CHUNK, positions: str = "real"
 ) -> tuple[np.ndarray, np.ndarray]:
     settings = Settings(level, "zero", chunk)
-    scores, loss = information_flow(
+    scores, loss, gradient_norm = information_flow(
         model.weights, model.config, batch, None, settings, InformationFlowOptions(positions)
     )
-    assert scores.dtype == loss.dtype == jnp.float32
+    assert scores.dtype == loss.dtype == gradient_norm.dtype == jnp.float32
     return np.asarray(scores), np.asarray(loss)
 
 
