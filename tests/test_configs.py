@@ -121,6 +121,7 @@ def test_demo_finds_its_pair_from_any_folder(tmp_path, monkeypatch):
         assert (Path(folder) / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_flagship_runs_on_small_models_of_its_kind(tmp_path, monkeypatch):
     """bfloat16, the paper's prompt, several stop tokens, questions from a file, answers graded by value."""
     pytest.importorskip("math_verify")

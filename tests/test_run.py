@@ -74,6 +74,7 @@ def started(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_run_from_another_folder_prints_the_table_and_where_the_files_are(model_folder, tmp_path):
     (tmp_path / "experiment.py").write_text(CONFIG)
     os.symlink(model_folder, tmp_path / "model")

@@ -201,7 +201,14 @@ def whole(pair_folder, tmp_path_factory) -> Whole:
     return Whole(contents(folder), Counter(calls))
 
 
-@pytest.mark.parametrize(("target", "call", "continued"), INTERRUPTIONS)
+IN_EVERY_RUN = ("respond", "attribute", "contrast")
+"""Of these stages an interruption is tested with every change, of the others by `make test-slow`."""
+
+
+@pytest.mark.parametrize(
+    ("target", "call", "continued"),
+    [pytest.param(*each, marks=() if each[2] in IN_EVERY_RUN else pytest.mark.slow) for each in INTERRUPTIONS],
+)
 def test_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(
     target, call, continued, full_config, whole, console, tmp_path, no_figures, monkeypatch
 ):

@@ -77,6 +77,7 @@ def planned_and_compiled(level: str, rows: int, length: int, width: int) -> tupl
     return peak_bytes(program), compiled.temp_size_in_bytes + compiled.output_size_in_bytes
 
 
+@pytest.mark.slow
 def test_scoring_takes_what_xla_says():
     planned, compiled = planned_and_compiled("block", rows=4, length=128, width=64)
     assert abs(planned / compiled - 1) < 0.15

@@ -168,6 +168,7 @@ def test_layer_flow_adds_up_to_the_intensity(scores, finished):
         np.testing.assert_allclose(sum(row["out_of"]["all"][role] for row in rows[:3]), total, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ["mean", pytest.param("resample", marks=pytest.mark.slow)])
 def test_circuits_are_run_under_the_ablation_of_the_scores(ablation, config, console, tmp_path):
     config.attribution.ablation = ablation
@@ -179,6 +180,7 @@ def test_circuits_are_run_under_the_ablation_of_the_scores(ablation, config, con
     assert whole == [1.0] * 4
 
 
+@pytest.mark.slow
 def test_interrupted_between_the_models_it_goes_on_and_ends_with_the_same_bytes(config, console, tmp_path, monkeypatch):
     run_pipeline(config, tmp_path / "whole", console)
     target = "jaxeap.pipeline.circuit_faithfulness.faithfulness"
