@@ -124,7 +124,10 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
     for method in config.methods:
         for weight in sorted(config.weights):
             if weight:
-                parts.append(_induced(config, by_name[_name(method, weight)], by_name[_name(method, 0)], weight))
+                opposite = by_name.get(_name(method, -weight))
+                parts.append(
+                    _induced(config, by_name[_name(method, weight)], by_name[_name(method, 0)], weight, opposite)
+                )
     parts += ["## The table", markdown_table(effect_cells(found, first="Training"))]
     parts += ["Change minus that of the same method without penalty:", markdown_table(beyond_cells(found))]
     if notes := missing_notes(found):
@@ -156,8 +159,13 @@ def _level_gains(each: Condition, level: str) -> list[float]:
     return [each.tuned_levels[seed][level] - each.base_levels[seed][level] for seed in each.tuned_levels]
 
 
-def _induced(config: ml_collections.ConfigDict, pushed: Condition, plain: Condition, weight: float) -> str:
-    """Whether the penalty did what it was to do, and what became of accuracy."""
+def _induced(
+    config: ml_collections.ConfigDict, pushed: Condition, plain: Condition, weight: float, opposite: Condition | None
+) -> str:
+    """Whether the penalty did what it was to do, and what became of accuracy.
+
+    What the opposite push moves the same way is moved by there being a penalty, and not by where it pushes.
+    """
     effect = pushed.effects.get("diversity")
     way = 0 if effect is None else direction(effect.beyond_interval)
     wanted = 1 if weight > 0 else -1
@@ -170,6 +178,10 @@ def _induced(config: ml_collections.ConfigDict, pushed: Condition, plain: Condit
             -wanted: f"diversity went against the push ({told} beyond no penalty)",
             0: f"whether diversity moved is undecided ({told} beyond no penalty)",
         }[way]
+    contrary = None if opposite is None else opposite.effects.get("diversity")
+    either_way = way == wanted and contrary is not None and direction(contrary.beyond_interval) == wanted
+    if either_way:
+        induced += ", but the opposite push moved it this way too"
     accuracies = []
     ways = {}
     for name, levels in (
@@ -192,7 +204,7 @@ def _induced(config: ml_collections.ConfigDict, pushed: Condition, plain: Condit
     ]
     return (
         f"**{pushed.title}**: {induced}. Accuracy beside no penalty: {'; '.join(accuracies)}: "
-        f"{_reading(way == wanted, wanted, set(ways.values()))}. Other metrics that moved: "
+        f"{_reading(way == wanted and not either_way, wanted, set(ways.values()))}. Other metrics that moved: "
         f"{', '.join(others) or 'none'}."
     )
 

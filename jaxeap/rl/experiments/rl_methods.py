@@ -188,9 +188,16 @@ def _offline(each: Condition) -> str:
         reading = {
             "supported": "it shows the change that the paper reserves to online RL",
             "contradicted": "it changes the other way",
-            "undecided": "no change is established, as the paper says of DPO; nor is it excluded",
+            "undecided": "no change is established (the paper finds weak or inconsistent ones); nor is it excluded",
             "missing": "not measured",
         }[verdict]
+        if effect is not None and effect.beyond_interval is not None:
+            more = judge(effect.beyond_interval, PAPER_DIRECTIONS[metric])
+            if verdict == "supported" and more != "supported":
+                beyond = percent_interval(effect.beyond_interval)
+                reading = (
+                    f"it moves as online RL does in the paper, and is not known to do so more than the null ({beyond})"
+                )
         bounds = notation.UNDEFINED if effect is None else percent_interval(effect.interval)
         lines.append(f"{'intensity' if metric == 'intensity' else 'inter-sample diversity'} {bounds}: {reading}")
     return f"{each.title}: {'; '.join(lines)}."

@@ -9,10 +9,11 @@ from jaxeap.rl.regularisers import ActivationCorrelation
 from tests.rl.experiments.planted import accuracy, planted_outcome, small
 
 
-def paragraph(diversity: float, tuned) -> str:
+def paragraph(diversity: float, tuned, under_opposite: float = 0.0) -> str:
     """What is said of GRPO with weight 1, whose diversity changes so much more than without penalty."""
     config = small(get_config())
-    outcome = planted_outcome(intervention.plan(config), {"grpo_+1": {"diversity": diversity}}, tuned)
+    planted = {"grpo_+1": {"diversity": diversity}, "grpo_-1": {"diversity": under_opposite}}
+    outcome = planted_outcome(intervention.plan(config), planted, tuned)
     parts = intervention.page(config, intervention.conditions(config, outcome), outcome)
     return next(part for part in parts if part.startswith("**GRPO, penalty +1**"))
 
@@ -59,6 +60,12 @@ def test_levels_that_disagree():
 def test_no_verdict_where_the_pattern_was_not_induced(diversity, told):
     text = paragraph(diversity, pushed(4, 2))
     assert told in text and "this is no test of it" in text and "supported" not in text
+
+
+def test_what_either_push_moves_alike_was_not_induced_by_its_direction():
+    text = paragraph(0.5, pushed(4, 2), under_opposite=0.5)
+    assert "the opposite push moved it this way too" in text and "this is no test of it" in text
+    assert "supported: accuracy went with the pattern" in paragraph(0.5, pushed(4, 2), under_opposite=-0.5)
 
 
 def test_weight_nought_and_known_levels_are_wanted():

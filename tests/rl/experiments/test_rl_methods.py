@@ -31,7 +31,7 @@ def test_supported():
     assert "contradicted" not in text
     assert "None of the paper's metrics is known to move under the null" in text
     assert "online RL moves it up more than the null does is supported" in text
-    assert text.count("no change is established, as the paper says of DPO") == 4
+    assert text.count("no change is established (the paper finds weak or inconsistent ones)") == 4
     assert "+30.0 (sampled at temperature 1: +30.0)" in text
 
 
@@ -58,7 +58,11 @@ def test_a_null_that_moves_is_told():
     text = text_of({each: CLAIMED for each in ("sft_more", "grpo", "ppo", "dpo")})
     assert "The null is not one in activation intensity (up)" in text
     assert "more than the null does is undecided" in text
-    assert "it shows the change that the paper reserves to online RL" in text
+    assert text.count("is not known to do so more than the null") == 2
+
+
+def test_dpo_that_moves_more_than_the_null_shows_the_change():
+    assert text_of({"dpo": CLAIMED}).count("it shows the change that the paper reserves to online RL") == 2
 
 
 def test_missing_contrasts_are_listed_and_not_judged():
