@@ -16,6 +16,7 @@ from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
 from jaxeap.rl.experiments.effect_plots import line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, beyond_cells, effect_cells, markdown_table
+from jaxeap.rl.experiments.effects import Effect
 from jaxeap.rl.experiments.pages import how_made, interval_words, intervals_note, limits, missing_notes
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, base_cell
 from jaxeap.rl.experiments.rl_methods import TITLES
@@ -178,10 +179,9 @@ def _induced(
             -wanted: f"diversity went against the push ({told} beyond no penalty)",
             0: f"whether diversity moved is undecided ({told} beyond no penalty)",
         }[way]
-    contrary = None if opposite is None else opposite.effects.get("diversity")
-    either_way = way == wanted and contrary is not None and direction(contrary.beyond_interval) == wanted
+    either_way = way == wanted and _as_well(effect, None if opposite is None else opposite.effects.get("diversity"))
     if either_way:
-        induced += ", but the opposite push moved it this way too"
+        induced += ", but is not known to have gone further than under the opposite push"
     accuracies = []
     ways = {}
     for name, levels in (
@@ -207,6 +207,14 @@ def _induced(
         f"{_reading(way == wanted and not either_way, wanted, set(ways.values()))}. Other metrics that moved: "
         f"{', '.join(others) or 'none'}."
     )
+
+
+def _as_well(effect: Effect | None, opposite: Effect | None) -> bool:
+    """Whether the opposite push may have moved the metric as far the same way."""
+    if effect is None or effect.beyond is None or opposite is None or opposite.beyond_interval is None:
+        return False
+    low, high = opposite.beyond_interval
+    return low <= effect.beyond <= high or direction((low, high)) == (1 if effect.beyond > 0 else -1)
 
 
 def _reading(induced: bool, wanted: int, ways: set[int]) -> str:
