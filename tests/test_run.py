@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from absl import flags
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
@@ -38,12 +40,18 @@ def get_config():
 
 
 @pytest.fixture(scope="module")
-def run() -> types.ModuleType:
+def run() -> Iterator[types.ModuleType]:
+    """run.py. Flags that other commands require, whose modules other tests of this process imported, are set aside."""
+    required = {name: flags.FLAGS[name] for name in flags.FLAGS if flags.FLAGS[name].validators}
+    for name in required:
+        delattr(flags.FLAGS, name)
     spec = importlib.util.spec_from_file_location("run", REPOSITORY / "run.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    for name, flag in required.items():
+        flags.FLAGS[name] = flag
 
 
 @pytest.fixture(scope="module")
