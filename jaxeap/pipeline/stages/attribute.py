@@ -1,4 +1,4 @@
-"""Stage 4: the score of every edge, for every selected question, each model and each model's text."""
+"""The score of every edge, for every selected question, each model and each model's text."""
 
 from __future__ import annotations
 

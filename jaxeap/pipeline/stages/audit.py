@@ -1,4 +1,4 @@
-"""Stage 5: how far the scores tell what exact patching finds, on a sample of questions and edges."""
+"""How far the scores tell what exact patching finds, on a sample of questions and edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: the two models' circuits, what differs between them, and how faithful each is in either model.
+"""The two models' circuits, what differs between them, and how faithful each is in either model.
 
 A circuit of n edges is the n strongest ones, unpruned: so both models' have just as many, and chance is that of random
 sets of this size. How many of the edges lie on a path embed -> ... -> logits stands beside it, as "connected".

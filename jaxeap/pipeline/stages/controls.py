@@ -1,4 +1,4 @@
-"""Stage 10: the controls of the difference, and the verdict on each claim."""
+"""The controls of the difference, and the verdict on each claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 7: how far the two models' predictions are apart on the same tokens, KL(tuned || base)."""
+"""How far the two models' predictions are apart on the same tokens, KL(tuned || base)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: edges and circuits as files for other tools."""
+"""Edges and circuits as files for other tools."""
 
 from __future__ import annotations
 

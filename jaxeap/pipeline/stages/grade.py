@@ -1,4 +1,4 @@
-"""Stage 2: every response is graded."""
+"""Every response is graded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 7: the table, the figures and the page."""
+"""The table, the figures and the page."""
 
 from __future__ import annotations
 

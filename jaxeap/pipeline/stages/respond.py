@@ -1,4 +1,4 @@
-"""Stage 1: both models answer all questions, or their answers are read from a file."""
+"""Both models answer all questions, or their answers are read from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 3: which questions are compared, and how much of their answers counts."""
+"""Which questions are compared, and how much of their answers counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 6: the scores at other truncation lengths, for the sensitivity to alpha."""
+"""The scores at other truncation lengths, for the sensitivity to alpha."""
 
 from __future__ import annotations
 

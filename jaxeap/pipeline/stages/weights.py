@@ -1,4 +1,4 @@
-"""Stage 6: what training changed in the weights themselves."""
+"""What training changed in the weights themselves."""
 
 from __future__ import annotations
 

@@ -60,14 +60,6 @@ class Condition:
         """Over seeds."""
         return float(np.mean(list(self.gains().values())))
 
-    def level_gains(self) -> dict[str, float]:
-        """Level -> gain of greedy accuracy, mean over seeds."""
-        levels = next(iter(self.tuned_levels.values()))
-        return {
-            level: float(np.mean([self.tuned_levels[s][level] - self.base_levels[s][level] for s in self.tuned_levels]))
-            for level in levels
-        }
-
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries and numbers."""
         return dataclasses.asdict(self) | {"gains": self.gains()}
