@@ -13,6 +13,7 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
+from jaxeap.pipeline.pair import mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
     Memory,
@@ -111,7 +112,8 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
     device_bytes, known = device_memory(config.plan.device_gb)
-    fsdp, tensor = config.mesh.fsdp, config.mesh.tensor
+    mesh = mesh_sizes(config, shape)
+    fsdp, tensor = mesh.fsdp, mesh.tensor
     weights = weight_bytes(shape, config.dtype, fsdp, tensor)
     method = "eap" if config.attribution.method in NOT_TRACED else config.attribution.method
 
@@ -148,7 +150,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
                 _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
             )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
-    speed, bandwidth = 1e12 * config.plan.teraflops * fsdp * tensor, GB * config.plan.gb_per_second
+    speed, bandwidth = 1e12 * config.plan.teraflops * mesh.devices, GB * config.plan.gb_per_second
 
     def writing(length: int) -> tuple[float, float]:
         """Operations, and hours, of answers of `length` tokens."""
@@ -174,6 +176,8 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
     if config.questions.startswith(HUB) and config.question_revision is None:
         notes.append("config.question_revision must be given before the run")
+    if 0 in config.mesh.values() and jax.device_count() > 1:
+        notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
     if fsdp * tensor > 1:
         notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
