@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from jaxeap.models.model import Decoder
+from jaxeap.parallel.mesh import entered
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
@@ -120,6 +121,7 @@ class ContinuousBatch:
         self._weights, self._config, self._options, self._stop, self._report = (
             model.weights, model.config, options, stop, report,
         )  # fmt: skip
+        self._mesh = model.mesh
         self._drawing = Drawing(float(options.temperature), options.top_k, float(options.top_p))
         self._key = jax.random.key(options.seed)
         self._stop_tokens = tuple(stop_tokens)
@@ -177,17 +179,18 @@ class ContinuousBatch:
         blocks = np.full((size, self._blocks_for(length)), self._cache.blocks, np.int32)
         for place, row in enumerate(group):
             blocks[place, : len(row.blocks)] = row.blocks
-        self._cache, tokens, finite = prefill(
-            self._weights,
-            self._config,
-            self._cache,
-            prompts,
-            lengths,
-            blocks,
-            _asked(group, size),
-            self._key,
-            self._drawing,
-        )
+        with entered(self._mesh):
+            self._cache, tokens, finite = prefill(
+                self._weights,
+                self._config,
+                self._cache,
+                prompts,
+                lengths,
+                blocks,
+                _asked(group, size),
+                self._key,
+                self._drawing,
+            )
         _require_finite(finite)
         ended = []
         for row, token in zip(group, np.asarray(tokens).tolist(), strict=False):
@@ -251,20 +254,21 @@ class ContinuousBatch:
                 latest[place], lengths[place], written[place] = row.tokens[-1], row.cached, len(row.tokens)
                 live[place] = True
         waited_for = bool(self._waiting or self._aside)
-        self._cache, drawn = decode(
-            self._weights,
-            self._config,
-            self._cache,
-            table,
-            Rows(latest, lengths, written, live),
-            _asked(self._rows, size),
-            self._key,
-            np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
-            self._drawing,
-            stop_tokens=self._stop_tokens,
-            room=min(STEPS, self._options.max_new_tokens),
-            max_new_tokens=self._options.max_new_tokens,
-        )
+        with entered(self._mesh):
+            self._cache, drawn = decode(
+                self._weights,
+                self._config,
+                self._cache,
+                table,
+                Rows(latest, lengths, written, live),
+                _asked(self._rows, size),
+                self._key,
+                np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
+                self._drawing,
+                stop_tokens=self._stop_tokens,
+                room=min(STEPS, self._options.max_new_tokens),
+                max_new_tokens=self._options.max_new_tokens,
+            )
         drawn = jax.device_get(drawn)
         _require_finite(drawn.finite)
         return drawn
