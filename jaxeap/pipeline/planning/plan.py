@@ -20,9 +20,9 @@ from jaxeap.pipeline.planning.memory import (
     chunk_bytes,
     parameter_count,
     scoring_chunk,
-    scoring_memory,
     weight_bytes,
 )
+from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
 from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Workload, workload
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
@@ -120,12 +120,12 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     options = SamplingOptions(**config.sampling)
 
     def answering(rows: int) -> Memory:
-        return answering_memory(shape, config.dtype, options, rows, work.longest_prompt)
+        return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
+        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
@@ -179,7 +179,6 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     if 0 in config.mesh.values() and jax.device_count() > 1:
         notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
     if fsdp * tensor > 1:
-        notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:
         notes.append(f"method {config.attribution.method} runs many programs; scoring is planned as that of eap")
