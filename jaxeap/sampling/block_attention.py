@@ -9,7 +9,6 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxeap.sampling.cache_form import cache_form
 from jaxeap.sampling.paged_cache import PagedCache, chunk_of, reserved_blocks
 
 LANES = 8
@@ -49,16 +48,15 @@ def attend_blocks(
     groups, slots = cache.key.shape[2], cache.slots
     each = heads // groups
     columns = cache.blocks // batch if table is None else table.shape[1]
-    chunk = chunk_of(slots, columns)
+    chunk = chunk_of(cache.form, slots, columns)
     span = chunk * slots
     if table is None and chunk > 1:
         places = jnp.arange(-(-columns // chunk) * chunk, dtype=jnp.int32)[None]
         table = reserved_blocks(jnp.arange(batch, dtype=jnp.int32)[:, None], batch, jnp.minimum(places, columns - 1))
     if table is not None:
         chex.assert_shape(table, (batch, None))
-    summed_up = each * width <= cache_form().summed_up_to
-    lanes = math.gcd(slots, LANES) if summed_up else 1
-    weighed, products_of = (_weighed_by_sums, _products_by_sums) if summed_up else (_weighed, _products)
+    by_sums = cache.form.summed
+    lanes = math.gcd(slots, LANES) if by_sums else 1
     grouped = query.reshape(batch, 1, groups, each, width)
     within = jnp.arange(span, dtype=jnp.int32).reshape(1, chunk, slots)
 
@@ -75,17 +73,18 @@ def attend_blocks(
     def visit(state: Any) -> Any:
         # Axes: b row, c block of the chunk, g key head, r query head of it, z slot, k channel.
         index, highest, total, summed = state
-        products = scale * products_of(grouped, read(cache.key, index))
+        keys, values = read(cache.key, index), read(cache.value, index)
+        products = scale * (_products_by_sums(grouped, keys) if by_sums else _products(grouped, keys))
         if softcap is not None:
             products = softcap * jnp.tanh(products / softcap)
         distance = (lengths - 1 - index * span)[:, None, None] - within
         visible = distance >= 0 if window is None else (distance >= 0) & (distance < window)
         products = jnp.where(visible[:, :, None, None, :], products, -jnp.inf)
         # What was highest is finite from the start: the shares of what is hidden are 0 where nothing is visible yet.
-        higher = jnp.maximum(highest, _largest(products) if summed_up else jnp.max(products, axis=(1, 4)))
+        higher = jnp.maximum(highest, _largest(products) if by_sums else jnp.max(products, axis=(1, 4)))
         shares = jnp.exp(products - higher[:, None, :, :, None])
         fading = jnp.exp(highest - higher)[..., None]
-        added = weighed(shares, read(cache.value, index))
+        added = _weighed_by_sums(shares, values) if by_sums else _weighed(shares, values)
         total = total * fading + jnp.sum(shares.reshape(batch, chunk, groups, each, -1, lanes), axis=(1, 4))
         return index + 1, higher, total, summed * fading[..., None] + added
 
@@ -122,12 +121,11 @@ def _products_by_sums(query: jax.Array, keys: jax.Array) -> jax.Array:
 
 
 def _weighed(shares: jax.Array, values: jax.Array) -> jax.Array:
-    """Shares [B, C, G, R, Z] times values, [B, C, G, Z, K] or as of `CacheForm`: [B, G, R, K, 1] float32."""
+    """Shares [B, C, G, R, Z] times values [B, C, G, Z, K]: [B, G, R, K, 1] float32."""
     batch, chunk, groups, each, slots = shares.shape
     shares = shares.astype(values.dtype).reshape(-1, each, slots)
     values = values.reshape(-1, *values.shape[3:])
-    axes = "nrz,nkz->nrk" if cache_form().values_slots_last else "nrz,nzk->nrk"
-    added = jnp.einsum(axes, shares, values, preferred_element_type=jnp.float32)
+    added = jnp.einsum("nrz,nzk->nrk", shares, values, preferred_element_type=jnp.float32)
     return jnp.sum(added.reshape(batch, chunk, groups, each, -1, 1), axis=1)
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxeap.models.cache import require_room
 from jaxeap.models.config import ModelConfig
 from jaxeap.parallel.sharding import sharding_of
-from jaxeap.sampling.cache_form import cache_form
+from jaxeap.sampling.cache_form import CacheForm, cache_form
 from jaxeap.sampling.options import SamplingOptions
 
 
@@ -32,11 +32,13 @@ class PagedCache:
 
     Attributes:
       key: [L, N, G, K, Z], rotated.
-      value: [L, N, G, Z, K], or as the key where `CacheForm.values_slots_last`.
+      value: [L, N, G, Z, K], or as the key where `form.summed`.
+      form: how attention reads it.
     """
 
     key: jax.Array
     value: jax.Array
+    form: CacheForm = dataclasses.field(metadata={"static": True})
 
     @classmethod
     def empty(cls, config: ModelConfig, blocks: int, slots: int, like: jax.Array) -> PagedCache:
@@ -45,11 +47,12 @@ class PagedCache:
         Over a mesh, heads lie where those of the weights lie.
         """
         key = (config.num_layers, blocks, config.num_kv_heads, config.head_dim, slots)
-        value = key if cache_form().values_slots_last else (*key[:3], slots, config.head_dim)
+        form = cache_form(config)
+        value = key if form.summed else (*key[:3], slots, config.head_dim)
         mesh = getattr(like.sharding, "mesh", None)
         axes = ("layers", "positions", "kv_heads", "positions", "positions")
         where = like.sharding if mesh is None else sharding_of(key, axes, mesh)
-        return cls(*(jnp.zeros(shape, like.dtype, device=where) for shape in (key, value)))
+        return cls(*(jnp.zeros(shape, like.dtype, device=where) for shape in (key, value)), form)
 
     @property
     def blocks(self) -> int:
@@ -99,7 +102,7 @@ def cache_layout(config: ModelConfig, options: SamplingOptions, rows: int, longe
             f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {longest} tokens "
             f"with its prompt of up to {longest_prompt}; give it at least {width * slots}, or lower max_new_tokens"
         )
-    chunk = chunk_of(slots, width)
+    chunk = chunk_of(cache_form(config), slots, width)
     return CacheLayout(slots, blocks, width, -(-width // chunk) * chunk, blocks == rows * width)
 
 
@@ -108,9 +111,9 @@ def cache_bytes(config: ModelConfig, tokens: int, itemsize: int) -> int:
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * tokens * itemsize
 
 
-def chunk_of(slots: int, table_width: int) -> int:
+def chunk_of(form: CacheForm, slots: int, table_width: int) -> int:
     """How many blocks of `slots` tokens attention visits at once, where tables have `table_width` of them."""
-    return max(1, min(cache_form().slots_at_once // slots, table_width))
+    return max(1, min(form.slots_at_once // slots, table_width))
 
 
 def reserved_blocks(row: int | jax.Array, rows: int, places: Any) -> Any:
@@ -144,12 +147,13 @@ def put_tokens(
         blocks = jnp.take_along_axis(table, (positions // slots)[:, None], axis=1)[:, 0]
     blocks, within = jnp.where(live, blocks, cache.blocks), positions % slots
     key, value = new
-    values = (
-        cache.value.at[layer, blocks, :, :, within]
-        if cache_form().values_slots_last
-        else (cache.value.at[layer, blocks, :, within])
+    in_value = cache.value.at
+    in_value = in_value[layer, blocks, :, :, within] if cache.form.summed else in_value[layer, blocks, :, within]
+    return dataclasses.replace(
+        cache,
+        key=cache.key.at[layer, blocks, :, :, within].set(key, mode="drop"),
+        value=in_value.set(value, mode="drop"),
     )
-    return PagedCache(cache.key.at[layer, blocks, :, :, within].set(key, mode="drop"), values.set(value, mode="drop"))
 
 
 def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: jax.Array) -> PagedCache:
@@ -171,8 +175,9 @@ def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: j
         return x.transpose(axes)
 
     ids, slots_last = blocks.reshape(-1), (0, 1, 3, 4, 2)
-    value_axes = slots_last if cache_form().values_slots_last else (0, 1, 3, 2, 4)
-    return PagedCache(
-        cache.key.at[:, ids].set(in_blocks(keys, slots_last), mode="drop"),
-        cache.value.at[:, ids].set(in_blocks(values, value_axes), mode="drop"),
+    value_axes = slots_last if cache.form.summed else (0, 1, 3, 2, 4)
+    return dataclasses.replace(
+        cache,
+        key=cache.key.at[:, ids].set(in_blocks(keys, slots_last), mode="drop"),
+        value=cache.value.at[:, ids].set(in_blocks(values, value_axes), mode="drop"),
     )

@@ -1,4 +1,4 @@
-"""Attention over blocks against softmax in float64, in every form, and that no row's bits depend on the others."""
+"""Attention over blocks against softmax in float64, in both forms, and that no row's bits depend on the others."""
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from jaxeap.sampling import cache_form
 from jaxeap.sampling.block_attention import attend_blocks
-from jaxeap.sampling.cache_form import ACCELERATOR, FORMS, CacheForm
+from jaxeap.sampling.cache_form import ACCELERATOR, CPU_SMALL, CacheForm
 from jaxeap.sampling.paged_cache import PagedCache
 
 LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS, HEADS = 2, 9, 2, 4, 4, 6
@@ -23,26 +22,21 @@ RESERVED = np.array([[0, 3, 6], [1, 4, 7], [2, 5, 8]], np.int32)
 """The blocks of three rows that have their own, as a table."""
 
 
-@pytest.fixture(params=["cpu", "cpu, products", "accelerator"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CacheForm:
-    chosen = {
-        "cpu": FORMS["cpu"],
-        "cpu, products": FORMS["cpu"]._replace(summed_up_to=0),
-        "accelerator": ACCELERATOR._replace(slots_at_once=2 * SLOTS),
-    }[request.param]
-    monkeypatch.setattr(cache_form, "FORMS", {"cpu": chosen})
-    return chosen
+forms = pytest.mark.parametrize(
+    "form", [CPU_SMALL, ACCELERATOR._replace(slots_at_once=2 * SLOTS)], ids=["sums", "matrix products"]
+)
+attending = jax.jit(attend_blocks, static_argnames=("scale", "softcap"))
 
 
-def attend(form: CacheForm, table=TABLE, lengths=LENGTHS, window=None, softcap=None, order=IN_PLACE):
+def cache(form: CacheForm, keys=KEYS, values=VALUES) -> PagedCache:
+    return PagedCache(jnp.asarray(keys), jnp.asarray(values if form.summed else values.swapaxes(3, 4)), form)
+
+
+def attend(form: CacheForm, table=TABLE, lengths=LENGTHS, window=None, softcap=None, order=IN_PLACE, keys=KEYS):
     """Of the second layer, with block n of the pool in place order[n]."""
-    pool = [part[:, np.argsort(order)] for part in (KEYS, VALUES)]
-    if not form.values_slots_last:
-        pool[1] = pool[1].swapaxes(3, 4)
+    pool = cache(form, *(part[:, np.argsort(order)] for part in (keys, VALUES)))
     window = None if window is None else jnp.int32(window)
-    # A new function each time: the form is no argument, and what was compiled for another must not be taken.
-    attending = jax.jit(lambda *given: attend_blocks(*given, window, 0.5, softcap))
-    return attending(QUERY, PagedCache(*map(jnp.asarray, pool)), jnp.int32(1), table, lengths)
+    return attending(QUERY, pool, jnp.int32(1), table, lengths, window, scale=0.5, softcap=softcap)
 
 
 def by_hand(row: int, window: int | None, softcap: float | None, table=TABLE) -> np.ndarray:
@@ -62,6 +56,7 @@ def by_hand(row: int, window: int | None, softcap: float | None, table=TABLE) ->
     return result
 
 
+@forms
 @pytest.mark.parametrize(("window", "softcap"), [(None, None), (3, None), (5, 0.7), (100, 0.7)])
 def test_attention_over_blocks(form: CacheForm, window: int | None, softcap: float | None) -> None:
     found = attend(form, window=window, softcap=softcap)
@@ -71,6 +66,7 @@ def test_attention_over_blocks(form: CacheForm, window: int | None, softcap: flo
     assert np.isfinite(found).all(), "a row that rests gets numbers too"
 
 
+@forms
 @pytest.mark.parametrize("window", [None, 5])
 def test_rows_with_blocks_of_their_own_need_no_table(form: CacheForm, window: int | None) -> None:
     found = attend(form, table=None, window=window)
@@ -79,6 +75,7 @@ def test_rows_with_blocks_of_their_own_need_no_table(form: CacheForm, window: in
     assert np.isfinite(found).all()
 
 
+@forms
 def test_no_bit_of_a_row_depends_on_how_long_the_others_are_or_where_its_blocks_lie(form: CacheForm) -> None:
     whole = attend(form, window=5)
     alone = attend(form, window=5, lengths=np.array([0, 6, 0], np.int32))
@@ -94,16 +91,16 @@ def test_half_precision_is_summed_in_float32() -> None:
     half = [jnp.asarray(part, jnp.bfloat16) for part in (QUERY, KEYS, VALUES)]
     whole = [part.astype(jnp.float32) for part in half]
     found, expected = (
-        attend_blocks(query, PagedCache(key, value), jnp.int32(1), None, jnp.asarray(LENGTHS), None, 0.5, None)
-        for query, key, value in (half, whole)
+        attending(query, cache(CPU_SMALL, *pool), jnp.int32(1), None, LENGTHS, None, scale=0.5, softcap=None)
+        for query, *pool in (half, whole)
     )
     assert found.dtype == jnp.bfloat16
     np.testing.assert_array_equal(found, expected.astype(jnp.bfloat16))
 
 
-def test_a_damaged_number_is_not_lost(form: CacheForm, monkeypatch: pytest.MonkeyPatch) -> None:
+@forms
+def test_a_damaged_number_is_not_lost(form: CacheForm) -> None:
     keys = KEYS.copy()
     keys[1, RESERVED[0, 1], 1, 0, 2] = np.nan
-    monkeypatch.setitem(globals(), "KEYS", keys)
-    found = np.isnan(attend(form, table=None)).any(axis=-1)
+    found = np.isnan(attend(form, table=None, keys=keys)).any(axis=-1)
     np.testing.assert_array_equal(found, [[False] * 3 + [True] * 3, [False] * 6, [False] * 6])

@@ -1,14 +1,15 @@
 """Tokens and prompts in their blocks of the cache, blocks on the host, and the size of it all."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxeap.models.config import ModelConfig
-from jaxeap.sampling import cache_form
 from jaxeap.sampling.block_pool import PIECE, BlockPool, copy_in, copy_out
-from jaxeap.sampling.cache_form import ACCELERATOR, FORMS
+from jaxeap.sampling.cache_form import ACCELERATOR, CPU, CPU_SMALL, CacheForm, cache_form
 from jaxeap.sampling.paged_cache import PagedCache, cache_bytes, put_prompts, put_tokens
 from tests.tiny_decoder import tiny_decoder
 
@@ -18,18 +19,17 @@ rng = np.random.default_rng(0)
 CACHE = PagedCache(
     jnp.asarray(rng.normal(size=(LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS)), jnp.float32),
     jnp.asarray(rng.normal(size=(LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS)), jnp.float32),
+    CPU_SMALL,
 )
 
 
-@pytest.mark.parametrize("form", [FORMS["cpu"], ACCELERATOR], ids=["cpu", "accelerator"])
-def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else(form, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_form, "FORMS", {"cpu": form})
-
+@pytest.mark.parametrize("form", [CPU_SMALL, ACCELERATOR], ids=["sums", "matrix products"])
+def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else(form: CacheForm) -> None:
     def turned(value: jax.Array) -> jax.Array:
         """Values with the slots last as the form has them, and back."""
-        return value if form.values_slots_last else value.swapaxes(3, 4)
+        return value if form.summed else value.swapaxes(3, 4)
 
-    cache = PagedCache(CACHE.key, turned(CACHE.value))
+    cache = PagedCache(CACHE.key, turned(CACHE.value), form)
     key, value = rng.normal(size=(2, 3, GROUPS, WIDTH)).astype(np.float32)
     positions, live = np.array([10, 5, 2], np.int32), np.array([True, True, False])
     for table, places in [(TABLE, [(5, 2), (8, 1)]), (None, [(6, 2), (4, 1)])]:
@@ -74,3 +74,15 @@ def test_cache_bytes_are_those_of_the_arrays() -> None:
     cache = PagedCache.empty(config, 5, 8, model.weights["embedding"])
     assert cache_bytes(config, 40, 4) == cache.key.nbytes + cache.value.nbytes
     assert (cache.blocks, cache.slots, cache.key.dtype) == (5, 8, jnp.float32)
+
+
+def test_few_and_narrow_heads_are_summed_on_a_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = tiny_decoder().config
+    large = dataclasses.replace(small, num_heads=8, num_kv_heads=2, head_dim=64)
+    assert (cache_form(small), cache_form(large)) == (CPU_SMALL, CPU)
+    like = jnp.zeros(())
+    summed, multiplied = (PagedCache.empty(config, 5, 8, like) for config in (small, large))
+    assert summed.value.shape == summed.key.shape
+    assert multiplied.value.shape == multiplied.key.swapaxes(3, 4).shape
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert cache_form(small) == cache_form(large) == ACCELERATOR
