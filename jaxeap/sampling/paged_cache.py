@@ -52,7 +52,8 @@ class PagedCache:
         mesh = getattr(like.sharding, "mesh", None)
         axes = ("layers", "positions", "kv_heads", "positions", "positions")
         where = like.sharding if mesh is None else sharding_of(key, axes, mesh)
-        return cls(*(jnp.zeros(shape, like.dtype, device=where) for shape in (key, value)), form)
+        keys, values = (jnp.zeros(shape, like.dtype, device=where) for shape in (key, value))
+        return cls(keys, values, form)
 
     @property
     def blocks(self) -> int:
@@ -147,13 +148,12 @@ def put_tokens(
         blocks = jnp.take_along_axis(table, (positions // slots)[:, None], axis=1)[:, 0]
     blocks, within = jnp.where(live, blocks, cache.blocks), positions % slots
     key, value = new
-    in_value = cache.value.at
-    in_value = in_value[layer, blocks, :, :, within] if cache.form.summed else in_value[layer, blocks, :, within]
-    return dataclasses.replace(
-        cache,
-        key=cache.key.at[layer, blocks, :, :, within].set(key, mode="drop"),
-        value=in_value.set(value, mode="drop"),
-    )
+    if cache.form.summed:
+        values = cache.value.at[layer, blocks, :, :, within].set(value, mode="drop")
+    else:
+        values = cache.value.at[layer, blocks, :, within].set(value, mode="drop")
+    keys = cache.key.at[layer, blocks, :, :, within].set(key, mode="drop")
+    return dataclasses.replace(cache, key=keys, value=values)
 
 
 def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: jax.Array) -> PagedCache:
