@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxeap.parallel.mesh import entered
-from jaxeap.sampling.generate import generate
+from jaxeap.sampling.generate import answers
+from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import PagedCache
 from jaxeap.sampling.step import Asked, Drawing, Rows, decode
 from tests.parallel.collectives import collectives, large_gathers
@@ -15,22 +16,30 @@ PROMPTS = [[3, 4, 5, 6, 7], [9, 8, 7], [1, 2, 3, 4], [11, 12], [20, 21, 22, 23, 
 BLOCKS, SLOTS, ROWS = 24, 16, 4
 
 
-def answers(shape, config=CONFIG) -> list[list[int]]:
-    return generate(decoder(shape, config), PROMPTS, max_new_tokens=6, stop_tokens=[0], batch_size=ROWS)
+def written(shape, config=CONFIG, cache_tokens: int | None = None) -> list[list[int]]:
+    options = SamplingOptions(6, batch_size=ROWS, cache_tokens=cache_tokens, cache_block=8)
+    found = answers(decoder(shape, config), PROMPTS, options, stop_tokens=[0])
+    return [answer.tokens for answer in sorted(found, key=lambda answer: answer.place)]
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), pytest.param((1, 2, 4), marks=pytest.mark.slow)])
 def test_answers_are_those_of_one_device(shape):
-    assert answers(shape) == answers(None)
+    assert written(shape) == written(None)
+
+
+@pytest.mark.slow
+def test_answers_over_a_cache_with_a_table():
+    assert written((2, 2, 2), cache_tokens=48) == written(None)
 
 
 @pytest.mark.slow
 def test_heads_that_are_not_divided():
-    assert answers((2, 1, 4), UNEVEN) == answers(None, UNEVEN)
+    assert written((2, 1, 4), UNEVEN) == written(None, UNEVEN)
 
 
 @pytest.mark.slow
-def test_the_cache_is_cut_by_heads_and_neither_it_nor_a_weight_is_gathered():
+@pytest.mark.parametrize("table", [np.zeros((ROWS, BLOCKS // ROWS), np.int32), None], ids=["table", "reserved"])
+def test_the_cache_is_cut_by_heads_and_neither_it_nor_a_weight_is_gathered(table):
     model = decoder((2, 2, 2))
     cache = PagedCache.empty(CONFIG, BLOCKS, SLOTS, model.weights["embedding"])
     assert {shard.data.shape[2] for shard in cache.key.addressable_shards} == {CONFIG.num_kv_heads // 2}
@@ -40,7 +49,7 @@ def test_the_cache_is_cut_by_heads_and_neither_it_nor_a_weight_is_gathered():
             model.weights,
             CONFIG,
             cache,
-            np.zeros((ROWS, BLOCKS // ROWS), np.int32),
+            table,
             Rows(numbers, numbers, numbers, np.ones(ROWS, bool)),
             Asked(numbers.astype(np.uint32), numbers),
             jax.random.key(0),
