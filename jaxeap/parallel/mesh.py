@@ -30,14 +30,14 @@ def make_mesh(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
     return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=devices[:wanted])
 
 
-def mesh_of_arrays(tree: Any) -> Mesh | AbstractMesh | None:
+def mesh_of_arrays(tree: Any) -> Mesh | None:
     """The mesh over which a tree's arrays are laid out; None where they are on one device.
 
     Of arrays inside a `jax.jit`, of which nobody knows where they will be, it is None too.
     """
     known = (leaf for leaf in jax.tree.leaves(tree) if not isinstance(leaf, jax.core.Tracer))
-    found = (getattr(leaf, "sharding", None) for leaf in known)
-    return next((sharding.mesh for sharding in found if isinstance(sharding, NamedSharding)), None)
+    found = (leaf.sharding.mesh for leaf in known if isinstance(getattr(leaf, "sharding", None), NamedSharding))
+    return next((mesh for mesh in found if isinstance(mesh, Mesh)), None)
 
 
 def entered(mesh: Mesh | AbstractMesh | None) -> contextlib.AbstractContextManager[Any]:

@@ -38,7 +38,7 @@ ARRAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Logical axes of every kind of activation. Those of parameters stand with their shapes, in `ParameterSpec.axes`."""
 
-PARAMETERS = (
+PARAMETERS: tuple[tuple[str, ...], ...] = (
     ("vocab", "embed"),
     ("positions", "embed"),
     ("layers", "embed", "heads", "head"),
