@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 KINDS = ("all-gather", "all-reduce", "all-to-all", "reduce-scatter", "collective-permute")
@@ -33,6 +34,7 @@ def collectives(program: str) -> list[Collective]:
     ]
 
 
-def large_gathers(program: str, limit: int) -> list[Collective]:
-    """Gathers by which a device gets at least `limit` numbers together."""
-    return [one for one in collectives(program) if one.kind == "all-gather" and one.size >= limit]
+def large_gathers(program: str, limit: int, but: Collection[tuple[int, ...]] = ()) -> list[Collective]:
+    """Gathers by which a device gets at least `limit` numbers together, but those into these shapes."""
+    gathers = (one for one in collectives(program) if one.kind == "all-gather" and one.shape not in but)
+    return [one for one in gathers if one.size >= limit]

@@ -22,7 +22,8 @@ def written(shape, config=CONFIG, cache_tokens: int | None = None) -> list[list[
     return [answer.tokens for answer in sorted(found, key=lambda answer: answer.place)]
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 2), pytest.param((1, 2, 4), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 2, 4)])
 def test_answers_are_those_of_one_device(shape):
     assert written(shape) == written(None)
 
