@@ -63,6 +63,11 @@ def compare_runs(
       FileNotFoundError: a folder is not there.
       ValueError: fewer than two runs, one that is not finished, or a target that holds something else.
     """
+    if len(workdirs) < 2:
+        raise ValueError(
+            f"--compare needs the work directories of at least two finished runs, got {len(workdirs)}; for example:\n"
+            "  python run.py --compare workdirs/grpo workdirs/dpo"
+        )
     names = distinct_names([str(Path(workdir).resolve()) for workdir in workdirs])
     runs = [read_run(Path(workdir), name) for workdir, name in zip(workdirs, names, strict=True)]
     found = compare_results(runs)
@@ -89,6 +94,8 @@ def read_run(workdir: Path, name: str) -> RunResult:
       FileNotFoundError: there is no such folder.
       ValueError: it is no work directory, or its run has not come to its end.
     """
+    if workdir.is_file():
+        raise ValueError(f"{workdir} is a file; give the work directory of a finished run")
     if not workdir.is_dir():
         raise FileNotFoundError(f"{workdir}: no such work directory")
     if not (workdir / MARKER).is_file() or not (workdir / CONFIG).is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,12 @@ def is_grid(config: ml_collections.ConfigDict) -> bool:
 def cells_of(config: ml_collections.ConfigDict) -> list[Cell]:
     """The cells that are to run, by pair, dataset and length; ValueError where there is none."""
     grid, cells = config[GRID], []
+    for alpha in grid.alphas:
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
+            raise ValueError(f"config.grid.alphas holds {alpha!r}; give numbers above 0, such as (0.1, 0.3)")
+    for pattern in grid.only:
+        if not isinstance(pattern, str):
+            raise ValueError(f"config.grid.only holds {pattern!r}; give patterns of cells, such as ('PAIR/*',)")
     for pair, pair_overrides in grid.pairs.items():
         for dataset, dataset_overrides in grid.datasets.items():
             for alpha in grid.alphas:

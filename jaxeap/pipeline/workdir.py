@@ -27,12 +27,16 @@ def open_workdir(path: str | os.PathLike[str]) -> Iterator[Path]:
     ends, so a lock is never left behind. The file says who holds it, for the message to the second one.
 
     Raises:
-      ValueError: the folder holds something else, is of another format, or is in use.
+      ValueError: the folder cannot be made, holds something else, is of another format, or is in use.
     """
     workdir = Path(path)
-    if workdir.exists() and not workdir.is_dir():
+    if workdir.is_file():
         raise ValueError(f"the work directory {workdir} is a file; give a folder")
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ValueError(f"the work directory {workdir} cannot be made ({reason}); give another --workdir") from error
     _refuse_other_contents(workdir)
     with _locked(workdir):
         if not (workdir / MARKER).is_file():

@@ -93,6 +93,12 @@ def test_a_run_of_before_a_stage_was_there_is_finished(runs, console, tmp_path):
 def test_what_is_no_run_is_refused(runs, console, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such work directory"):
         compare_runs([str(runs[0]), str(tmp_path / "nowhere")], None, console)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; give the work directory of a finished run"):
+        compare_runs([str(runs[0]), str(tmp_path / "file")], None, console)
+    for few in ([], [str(runs[0])]):
+        with pytest.raises(ValueError, match=f"at least two finished runs, got {len(few)}"):
+            compare_runs(few, None, console)
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match="other is not a work directory"):
         compare_runs([str(runs[0]), str(tmp_path / "other")], None, console)
