@@ -88,12 +88,13 @@ def change_differences(
     common = [id_ for id_ in reference.questions if id_ in shared]
     rests = [[id_ for id_ in each.questions if id_ not in shared] for each in (reference, run)]
     drawn: Drawn = "paired" if not any(rests) else "partly paired" if common else "unpaired"
-    sides = [_ordered(each, common + rest) for each, rest in zip((reference, run), rests, strict=True)]
-    found = _compared(*sides, (len(common), *map(len, rests)), resamples, seed, confidence)
+    one, other = (_ordered(each, common + rest) for each, rest in zip((reference, run), rests, strict=True))
+    found = _compared(one, other, (len(common), len(rests[0]), len(rests[1])), resamples, seed, confidence)
     rows = [ChangeDifference(*row, drawn, len(common)) if row else None for row in found]
     if drawn == "partly paired":
-        parts = [[pair.subset(np.arange(len(common))) for pair in side] for side in sides]
-        among = _compared(*parts, (len(common), 0, 0), resamples, seed, confidence)
+        places = np.arange(len(common))
+        shares = [[pair.subset(places) for pair in side] for side in (one, other)]
+        among = _compared(shares[0], shares[1], (len(common), 0, 0), resamples, seed, confidence)
         rows = [
             dataclasses.replace(row, common_difference=part.difference, common_interval=part.interval)
             if row and part and part.interval

@@ -77,7 +77,8 @@ def flag_error_words(error: Exception) -> str:
     key = name.removeprefix(SETTING)
     if inside := [each for each in flat(default_config()) if each.startswith(f"{key}.")]:
         return f"--{name}={value}: {key} is a group of settings; set one of them, --{SETTING}{inside[0]}=... for one"
-    wanted = WANTED.get(_type_of(key))
+    kind = _type_of(key)
+    wanted = None if kind is None else WANTED.get(kind)
     return f"--{name}={value}: {why}" if wanted is None else f"--{name}={value}: it takes {wanted}"
 
 

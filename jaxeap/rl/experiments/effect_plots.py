@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox, ScaledTranslation
+from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
 from jaxeap.metrics.bootstrap import Interval
 from jaxeap.report import notation
@@ -134,7 +134,8 @@ def line_panels(x: str, panels: Sequence[LinePanel], columns: int = 3, scale: Sc
         for number, (name, points) in enumerate(panel.lines.items()):
             place = lines.index(name)
             shift = 3.0 * (number - (len(drawn) - 1) / 2)  # Apart, so that the intervals of two lines can be told.
-            handles[name] = _draw_line(axes, panel, points, SERIES[place % len(SERIES)], MARKERS[place % 7], shift)
+            moved = axes.transData + ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans)
+            handles[name] = _draw_line(axes, panel, points, SERIES[place % len(SERIES)], MARKERS[place % 7], moved)
         if panel.unit == "change":
             axes.axhline(0, color="black", linewidth=0.8)
         if panel.reference is not None:
@@ -184,8 +185,9 @@ def _draw_row(axes: Axes, place: int, effect: Effect, colour: str, limits: Inter
             axes.plot(end, place, marker, color=colour, markersize=7, clip_on=False, zorder=3)
 
 
-def _draw_line(axes: Axes, panel: LinePanel, points: Sequence[Point], colour: str, marker: str, shift: float) -> Line2D:
-    moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.get_figure(root=True).dpi_scale_trans)
+def _draw_line(
+    axes: Axes, panel: LinePanel, points: Sequence[Point], colour: str, marker: str, moved: Transform
+) -> Line2D:
     for place, _, bounds in points:
         if bounds is not None:
             axes.vlines(place, *_cut(panel, bounds), color=colour, linewidth=1.2, alpha=0.6, transform=moved)
