@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxeap.models.manifest import MANIFEST
 from jaxeap.pipeline.pair import sources_of
 from jaxeap.pipeline.stage import Stage, StageRun
+from jaxeap.report import notation
 from jaxeap.report.files import write_text
 from jaxeap.report.weight_contrast import TABLE, write_weight_contrast
 from jaxeap.weights.contrast import contrast_weights
@@ -31,8 +32,8 @@ def contrast_pair_weights(run: StageRun) -> None:
         tuned_adapts=tuned.adapted,
     )
     write_weight_contrast(run.folder, found)
-    total = found.total
-    run.say(f"weights: {total.changed_share:.1%} of {total.entries} entries are another number in {total.dtype}")
+    total, share = found.total, notation.share(found.total.changed_share)
+    run.say(f"weights: {share} of {total.entries} entries are another number in {total.dtype}")
 
 
 WEIGHTS = Stage(
