@@ -19,6 +19,8 @@ from jaxeap.pipeline.compilation_cache import use_compilation_cache
 from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
+from jaxeap.pipeline.null_pair import FOLDER as NULL_PAIR
+from jaxeap.pipeline.null_pair import null_config
 from jaxeap.pipeline.pair import sources_of
 from jaxeap.pipeline.settings import flat, restricted
 from jaxeap.pipeline.stage import (
@@ -34,6 +36,7 @@ from jaxeap.pipeline.stage import (
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir, supersede
+from jaxeap.tasks.selection import EmptySelectionError
 
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
@@ -86,6 +89,8 @@ def run_pipeline(
     validate(config)
     asked, config = config, with_local_models(config)
     with open_workdir(workdir) as folder:
+        if config.controls.null_tuned:
+            config.controls.null_run = str(_run_null_pair(config, folder, console, siblings))
         remove_unfinished([folder / stage.name for stage in STAGES])
         with console.status("identifying models and questions"):
             identities = _identities(config, folder, siblings)
@@ -98,6 +103,23 @@ def run_pipeline(
         outcomes = [_walk(stage, expected[stage.name], config, folder, console) for stage in STAGES]
         _publish(folder)
     return outcomes
+
+
+def _run_null_pair(
+    config: ml_collections.ConfigDict, workdir: Path, console: rich.console.Console, siblings: Sequence[Path]
+) -> Path:
+    """Contrasts base with `controls.null_tuned` in a folder of the work directory, and returns that folder."""
+    null, folder = null_config(config), workdir / NULL_PAIR
+    console.rule(f"first the null pair, in {folder}", align="left")
+    try:
+        run_pipeline(null, folder, console, siblings=[each / NULL_PAIR for each in siblings])
+    except EmptySelectionError as error:
+        raise ValueError(
+            f"the null pair, base and config.controls.null_tuned: {error}; or go without, --config.controls.null_tuned="
+            "none"
+        ) from error
+    console.rule("now the pair itself", align="left")
+    return folder
 
 
 def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:

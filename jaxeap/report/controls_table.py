@@ -47,8 +47,8 @@ def controls_markdown(controls: Mapping[str, Any], audit: Mapping[str, Any]) -> 
         parts += ["### Halves of one model's questions, as if two models", markdown_table(cells)]
     if cells := _sensitivity_cells(controls):
         parts += ["### The difference under other choices", markdown_table(cells)]
-    if controls["null_pair"] is not None:
-        parts += ["### The null pair", markdown_table(_row_cells(controls["null_pair"]))]
+    if (null := controls["null_pair"]) is not None:
+        parts += ["### The null pair", null_pair_note(null), markdown_table(_row_cells(null["rows"]))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -82,6 +82,17 @@ def control_notes(controls: Mapping[str, Any]) -> list[str]:
     )
     notes.append(intervals_note(controls))
     return notes
+
+
+def null_pair_note(null: Mapping[str, Any]) -> str:
+    """What it was, and whether it is as large a change as the one that it is held against."""
+    note = f"Base against {null['tuned']}, {null['questions']:,} questions that passed the same filters."
+    if null["relative_norm"] is not None and null["relative_norm_of_pair"] is not None:
+        note += (
+            f" Its weights moved by {notation.number(null['relative_norm'])} of base's norm, this pair's by "
+            f"{notation.number(null['relative_norm_of_pair'])}: a null that moved far less is a low bar."
+        )
+    return note
 
 
 def intervals_note(controls: Mapping[str, Any]) -> str:

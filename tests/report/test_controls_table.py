@@ -104,7 +104,14 @@ def test_markdown_has_every_control():
     ):
         assert said in text, said
     assert "null pair" not in text and "tuned text: " not in text
-    assert "### The null pair" in controls_markdown(controls(null_pair=controls()["normalised"]), {"models": {}})
+    null = {"tuned": "sft", "questions": 7, "rows": controls()["normalised"]}
+    null |= {"relative_norm": 0.5, "relative_norm_of_pair": 0.25}
+    text = controls_markdown(controls(null_pair=null), {"models": {}})
+    assert (
+        "### The null pair\n\nBase against sft, 7 questions that passed the same filters. Its weights moved by" in text
+    )
+    text = controls_markdown(controls(null_pair=null | {"relative_norm": None}), {"models": {}})
+    assert "### The null pair\n\nBase against sft, 7 questions that passed the same filters.\n\n|" in text
 
 
 def test_levels_that_only_differ_in_sign_are_a_note_and_a_share_is_never_rounded_to_the_whole():

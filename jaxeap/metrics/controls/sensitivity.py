@@ -86,7 +86,9 @@ def difference_rows(
 ) -> list[Row]:
     """Rows of some metrics only; arguments as of `contrast`."""
     streams = as_stream(base_scores), as_stream(tuned_scores)
-    uppers = largest_magnitudes(*streams, {"": None}, options)[""]
+    uppers = (1.0, 1.0)  # The histogram's alone, and they take a reading.
+    if "complexity" in metrics:
+        uppers = largest_magnitudes(streams[0], streams[1], {"": None}, options)[""]
     both = [[measure for measure in measures(options, upper) if measure.name in metrics] for upper in uppers]
     statistics = [statistics_of(*each, memory_bytes) for each in zip(streams, (mask, mask), both, strict=True)]
     return [

@@ -113,7 +113,8 @@ def _outcome(claim: Claim, row: Row | None, required: Sequence[dict[str, Any]]) 
     if side(row["interval"]) == claim.direction:
         failed = [control["detail"] for control in required if not control["agrees"]]
         if not failed:
-            return "supported", ["the interval leaves out 0, and every required control agrees"]
+            among = ", the null pair among them" if any(control["name"] == "null pair" for control in required) else ""
+            return "supported", [f"the interval leaves out 0, and every required control agrees{among}"]
         return "undecided", ["the interval leaves out 0", *(f"but {detail}" for detail in failed)]
     if row["base"] and max(abs(low), abs(high)) <= EQUIVALENCE * abs(row["base"]):
         return "not supported", [f"the interval lies within {EQUIVALENCE:.0%} of base's value"]

@@ -33,7 +33,7 @@ from jaxeap.metrics.weighting import weighted_mean
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.pair import ROLES
 from jaxeap.pipeline.score_stream import stream_of
-from jaxeap.pipeline.settings import SCORING
+from jaxeap.pipeline.settings import SCORING, flat, within
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import (
     CROSS_TEXT,
@@ -55,6 +55,9 @@ from jaxeap.tasks.selection import Selection
 
 CONTROLS = "controls.json"
 RUN_CONFIG = "config.json"
+COMPARED = (*SCORING, "selection")
+"""Settings that a null pair must share."""
+BOOTSTRAP = ("resamples", "seed", "confidence", "method")
 
 Statistics = dict[Cell, list[FloatArray]]
 """Of each cell, for each metric, [N, ...]."""
@@ -80,7 +83,7 @@ def control(run: StageRun) -> None:
     }
     content: dict[str, Any] = {
         "bootstrap": bootstrap,
-        "headline_bootstrap": {key: getattr(compared, key) for key in bootstrap},
+        "headline_bootstrap": {key: getattr(compared, key) for key in BOOTSTRAP},
         "normalised": _normalised(run, of_model["base"], statistics, bootstrap),
         "sensitivity": _sensitivity(run, own, mask, compared.options, selection, bootstrap | {"memory_bytes": memory}),
         "two_by_two": _two_by_two(of_model["base"], statistics, bootstrap),
@@ -208,8 +211,8 @@ def _divergence(by_question: Sequence[Mapping[str, Any]], bootstrap: Mapping[str
     return found
 
 
-def _null_pair(run: StageRun, compared: Contrast) -> list[dict[str, Any]] | None:
-    """The rows of the null pair's contrast.
+def _null_pair(run: StageRun, compared: Contrast) -> dict[str, Any] | None:
+    """The rows of the null pair's contrast, and beside them how far its weights moved and this pair's.
 
     Raises:
       ValueError: it was made with other choices, so its numbers do not compare.
@@ -219,7 +222,8 @@ def _null_pair(run: StageRun, compared: Contrast) -> list[dict[str, Any]] | None
     workdir = Path(run.config.controls.null_run)
     null = Contrast.from_json(read_json(workdir / METRICS)["contrast"])
     settings = read_json(workdir / RUN_CONFIG)
-    ours = {key: _by_key(run.config, key) for key in SCORING}
+    ours = {key: value for key, value in flat(run.config).items() if within(key, COMPARED)}
+    ours = {key: list(value) if isinstance(value, tuple) else value for key, value in ours.items()}
     different = [key for key, value in ours.items() if settings.get(key, value) != value]
     different += [
         f"metrics.{name}"
@@ -231,13 +235,23 @@ def _null_pair(run: StageRun, compared: Contrast) -> list[dict[str, Any]] | None
             f"config.controls.null_run: {workdir} was made with another {', '.join(different)}; make the null pair's "
             "run with the settings of this one"
         )
-    return [metric_row(metric, null.confidence) for metric in null.metrics]
+    return {
+        "tuned": Path(settings["tuned"]).name,
+        "questions": null.examples,
+        "rows": [metric_row(metric, null.confidence) for metric in null.metrics],
+        "bootstrap": {key: getattr(null, key) for key in BOOTSTRAP},
+        "relative_norm": _relative_norm(workdir / "weights"),
+        "relative_norm_of_pair": _relative_norm(run.inputs["weights"]),
+    }
 
 
-def _by_key(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = config[part]
-    return config
+def _relative_norm(folder: Path) -> float | None:
+    """Norm of the change of all weights over that of base's; None where they were not compared."""
+    if not (folder / "weights.json").is_file():
+        return None
+    squares = [tensor["squared_norms"] for tensor in read_json(folder / "weights.json")["tensors"]]
+    base, _, change = (sum(column) for column in zip(*squares, strict=True))
+    return (change / base) ** 0.5 if base > 0 else None
 
 
 def _weights_changed(folder: Path) -> float | None:
@@ -265,7 +279,7 @@ def _verdicts(
         null_split=content["null_split"],
         sensitivity=content["sensitivity"],
         normalised=by_metric(content["normalised"]),
-        null_pair=None if content["null_pair"] is None else by_metric(content["null_pair"]),
+        null_pair=None if content["null_pair"] is None else by_metric(content["null_pair"]["rows"]),
         audit={role: reading(model) for role, model in audited["models"].items()},
         levels={claim.metric: [each for each in by_level if each["metric"] == claim.metric] for claim in CLAIMS},
     )
@@ -276,7 +290,7 @@ CONTROL = Stage(
     name="controls",
     make=control,
     reads=(
-        *SCORING,
+        *COMPARED,
         "bootstrap.seed",
         "bootstrap.confidence",
         "controls.resamples",

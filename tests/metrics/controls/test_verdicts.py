@@ -55,7 +55,9 @@ def test_supported_where_everything_agrees():
         "null pair",
     ]
     assert verdict["levels"] is None
-    assert verdict["reasons"] == ["the interval leaves out 0, and every required control agrees"]
+    assert verdict["reasons"] == [
+        "the interval leaves out 0, and every required control agrees, the null pair among them"
+    ]
 
 
 def test_a_claim_of_down_is_the_mirror_image():
