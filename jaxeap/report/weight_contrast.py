@@ -20,7 +20,7 @@ from jaxeap.weights.contrast import TensorContrast, WeightContrast, kind_of
 
 DIRECTIONS = 16
 """Of a difference's singular directions, as many are asked for their share of it."""
-TABLE, PLOT = "weights.md", "weights.png"
+TABLE, PLOT, NUMBERS = "weights.md", "weights.png", "weights.json"
 TITLE = "What changed in the weights from base to tuned"
 
 
@@ -113,7 +113,7 @@ def write_weight_contrast(folder: str | os.PathLike[str], contrast: WeightContra
     folder = Path(folder)
     content = json.dumps(dataclasses.asdict(contrast), indent=1) + "\n"
     return (
-        write_text(folder / "weights.json", content),
+        write_text(folder / NUMBERS, content),
         write_text(folder / TABLE, weight_markdown(contrast)),
         write_png(folder / PLOT, weight_plot(contrast)),
     )

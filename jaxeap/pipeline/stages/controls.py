@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +48,7 @@ from jaxeap.pipeline.stages.contrast import METRICS, contrast_of, metrics_of
 from jaxeap.pipeline.stages.divergence import divergences_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.stages.truncations import truncated_folder, truncations_of
+from jaxeap.pipeline.stages.weights import weights_of
 from jaxeap.report.audit_notes import reading
 from jaxeap.tasks.jsonl import read_jsonl
 from jaxeap.tasks.selection import Selection
@@ -247,19 +247,17 @@ def _null_pair(run: StageRun, compared: Contrast) -> dict[str, Any] | None:
 
 def _relative_norm(folder: Path) -> float | None:
     """Norm of the change of all weights over that of base's; None where they were not compared."""
-    if not (folder / "weights.json").is_file():
+    if (found := weights_of(folder)) is None:
         return None
-    squares = [tensor["squared_norms"] for tensor in read_json(folder / "weights.json")["tensors"]]
-    base, _, change = (sum(column) for column in zip(*squares, strict=True))
+    base, _, change = (
+        sum(column) for column in zip(*(each["squared_norms"] for each in found["tensors"]), strict=True)
+    )
     return (change / base) ** 0.5 if base > 0 else None
 
 
 def _weights_changed(folder: Path) -> float | None:
     """Share of entries that are another number; None where the weights were not compared."""
-    path = folder / "weights.json"
-    if not path.is_file():
-        return None
-    tensors = json.loads(path.read_text(encoding="utf-8"))["tensors"]
+    tensors = (weights_of(folder) or {"tensors": []})["tensors"]
     entries = sum(tensor["entries"] for tensor in tensors)
     return sum(tensor["changed"] for tensor in tensors) / entries if entries else None
 

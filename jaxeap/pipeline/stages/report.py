@@ -81,5 +81,5 @@ REPORT = Stage(
         "controls",
         "correlates",
     ),
-    version=3,
+    version=4,
 )

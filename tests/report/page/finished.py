@@ -146,10 +146,18 @@ def finished_content(base: np.ndarray, tuned: np.ndarray, graph: tuple, level: s
                                  "points": [[0.01, 0.02], [-0.01, 0.0]]}
                           for role in ("base", "tuned")}},
         circuits={
+            "graph": {"level": level, "edges": int(mask.sum())},
+            "matched_faithfulness": [
+                {"target": 0.8, "base": {"edges": 12}, "tuned": {"edges": int(mask.sum())}, "appear": 34, "vanish": 0,
+                 "jaccard": 0.26},
+                {"target": 0.5, "base": {"edges": 12}, "tuned": {"edges": 15}, "appear": 5, "vanish": 2,
+                 "jaccard": 0.59},
+                {"target": 0.9, "base": None, "tuned": None},
+            ],
             "matched_size": [
                 {"edges": size, "base": {"faithfulness": 0.5}, "tuned": {"faithfulness": None}, "appear": 1,
                  "vanish": 1, "strengthen": 2, "weaken": 1, "kept": size - 1, "jaccard": 0.6, "weighted_overlap": 0.5,
-                 "rank_correlation": None, "chance": 0.1, "halves": {"within_base": 0.8, "within_tuned": 0.7}}
+                 "rank_correlation": None, "chance": 0.1, "halves": {"within_base": 0.8, "within_tuned": 0.7, "between": 0.6 + size / 40}}
                 for size in (4, 8)
             ],
             "layer_flow": [
