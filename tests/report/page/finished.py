@@ -157,7 +157,8 @@ def finished_content(base: np.ndarray, tuned: np.ndarray, graph: tuple, level: s
             "matched_size": [
                 {"edges": size, "base": {"faithfulness": 0.5}, "tuned": {"faithfulness": None}, "appear": 1,
                  "vanish": 1, "strengthen": 2, "weaken": 1, "kept": size - 1, "jaccard": 0.6, "weighted_overlap": 0.5,
-                 "rank_correlation": None, "chance": 0.1, "halves": {"within_base": 0.8, "within_tuned": 0.7, "between": 0.6 + size / 40}}
+                 "rank_correlation": None, "chance": 0.1,
+                 "halves": {"within_base": 0.8, "within_tuned": 0.7, "between": 0.6 + size / 40}}
                 for size in (4, 8)
             ],
             "layer_flow": [

@@ -247,7 +247,7 @@ jaxeap.drawAudit = (role, model) => {
 
 // Two plots, for what is compared must come from equally many questions: circuits of all of them on the left, circuits
 // of halves, of one model and of both, on the right.
-const drawShares = (name, title, edges, lines) => {
+const drawShares = (name, edges, lines) => {
   const known = lines.filter(([, values]) => values.some((value) => value !== null && value !== undefined));
   jaxeap.draw(
     name,
@@ -263,8 +263,7 @@ const drawShares = (name, title, edges, lines) => {
     })),
     {
       height: 420,
-      title: jaxeap.title(title),
-      margin: { l: 60, r: 20, t: narrow() ? 150 : 120, b: 45 },
+      margin: { l: 60, r: 20, t: 100, b: 45 },
       xaxis: jaxeap.axis({
         type: "log",
         title: "edges in each circuit",
@@ -277,7 +276,7 @@ const drawShares = (name, title, edges, lines) => {
 };
 
 jaxeap.drawOverlap = (data) =>
-  drawShares("overlap", "Circuits from all questions", data.edges, [
+  drawShares("overlap", data.edges, [
     ["Jaccard: same edges", data.jaccard, "text", "solid", "diamond"],
     ["weighted overlap", data.weighted_overlap, "yes", "dash", "triangle-up"],
     ["rank correlation of shared edges", data.rank_correlation, "maybe", "dashdot", "x"],
@@ -285,7 +284,7 @@ jaxeap.drawOverlap = (data) =>
   ]);
 
 jaxeap.drawHalves = (data) =>
-  drawShares("halves", "Jaccard of circuits from halves of the questions", data.edges, [
+  drawShares("halves", data.edges, [
     ["base on one half, tuned on the other", data.between, "text", "solid", "diamond"],
     ["base on both halves", data.within_base, "base", "solid", "square"],
     ["tuned on both halves", data.within_tuned, "tuned", "dash", "circle"],
