@@ -94,8 +94,8 @@ def _circuit_contrast(content: Content) -> Panel:
     return Panel(
         "overlap", "How much the circuits share", "Overlap",
         "At each size both circuits hold the same number of edges; overlap of 1 means the same edges, and the dotted "
-        "line is what random circuits share. In the second plot every circuit comes from half of the questions: only where "
-        "base and tuned share less than both models do with themselves is it more than noise.",
+        "line is what random circuits share. In the second plot every circuit comes from half of the questions: only "
+        "where base and tuned share less than both models do with themselves is it more than noise.",
         "Edges near the cut change sides by noise alone, and more so with fewer questions: compare the lines of the "
         "second plot with each other, not with those of the first.",
         view, {"overlap": lines.circuits_data(content.circuits)} if view is not None else {},
