@@ -76,9 +76,10 @@ def measure_here(part: str, folder: Path, questions: int, layers: int) -> dict[s
     graph = graph_of(layers)
     streams = [stream_of(folder / role, [f"q{place}" for place in range(questions)]) for role in ROLES]
     Path("/proc/self/clear_refs").write_text("5")
-    resident, start = _status_bytes("VmRSS"), time.perf_counter()
+    resident, start, used = _status_bytes("VmRSS"), time.perf_counter(), time.process_time()
     run(part, folder, graph, streams)
-    return {"seconds": time.perf_counter() - start, "peak_rise": _status_bytes("VmHWM") - resident}
+    seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
+    return seconds | {"peak_rise": _status_bytes("VmHWM") - resident}
 
 
 def main(_: list[str]) -> None:
@@ -92,9 +93,9 @@ def main(_: list[str]) -> None:
                 task = json.dumps([part, folder, questions, FLAGS.layers])
                 command = [sys.executable, "-m", "benchmarks.many_questions", f"--task={task}"]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-                print(
-                    f"  {part}: {found['seconds']:.0f} s, peak rise {found['peak_rise'] / 2**20:,.0f} MiB", flush=True
-                )
+                rise = found["peak_rise"] / 2**20
+                took = f"{found['seconds']:.0f} s, {found['cpu_seconds']:.0f} s of cores"
+                print(f"  {part}: {took}, peak rise {rise:,.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
