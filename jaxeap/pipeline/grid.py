@@ -20,7 +20,7 @@ from jaxeap.pipeline.settings import flat, require_known_keys
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir
-from jaxeap.report.files import write_text
+from jaxeap.report.files import write_markdown_text
 from jaxeap.report.grid_table import CellResult, grid_markdown, grid_table
 from jaxeap.tasks.selection import EmptySelectionError
 
@@ -148,7 +148,7 @@ def run_grid(
             contrast = contrast_of(folder / cell.name / "contrast")
             results.append(CellResult(cell.pair, cell.dataset, cell.alpha, contrast))
         write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
-        write_text(folder / TABLE, grid_markdown(results))
+        write_markdown_text(folder / TABLE, grid_markdown(results))
     console.print()
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)
