@@ -13,6 +13,7 @@ import ml_collections
 import rich.console
 
 from jaxeap.pipeline.artifacts import write_json
+from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.planning.plan import Plan, plan_run
 from jaxeap.pipeline.planning.table import grid_plan_table
 from jaxeap.pipeline.runner import run_pipeline
@@ -130,12 +131,13 @@ def run_grid(
       console: where messages and the table go; standard output where it is None.
 
     Raises:
-      ValueError, FileNotFoundError: as `run_pipeline`; all cells' settings are looked at before the first one runs.
+      ValueError, FileNotFoundError, DiskFullError: as `run_pipeline`; all cells' settings are looked at before the first
+        one runs.
     """
     console = console or rich.console.Console()
     cells, results = cells_of(config), []
     _validate(cells)
-    with open_workdir(workdir) as folder:
+    with room_wanted(Path(workdir)), open_workdir(workdir) as folder:
         for number, cell in enumerate(cells):
             console.rule(f"{number + 1} of {len(cells)}: {cell.name}")
             before = [folder / other.name for other in cells[:number]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,15 @@ def _keep_residuals(run: StageRun, texts: dict[Role, Texts]) -> tuple[Weights, M
             for number, places in enumerate(batches):
                 path = run.folder / RESIDUALS / f"{role}_{number:05d}.safetensors"
                 ids = [its_texts.ids[place] for place in places.real]
-                if not intact_tensors(path, run.say, lambda _, metadata, ids=ids: metadata.get("question_ids") == ids):
+                if not intact_tensors(path, run.say, functools.partial(_is_of, ids)):
                     rows = _flat(_residuals(model, its_texts, places), its_texts, places.real)
                     write_tensors(path, {"residuals": rows}, {"question_ids": ids})
                 advance(1)
     return head_of(model.weights, model.config), model.config
+
+
+def _is_of(ids: Sequence[str], _: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> bool:
+    return metadata.get("question_ids") == ids
 
 
 def _divergences(
