@@ -131,8 +131,8 @@ def run_grid(
       console: where messages and the table go; standard output where it is None.
 
     Raises:
-      ValueError, FileNotFoundError, DiskFullError: as `run_pipeline`; all cells' settings are looked at before the first
-        one runs.
+      ValueError, FileNotFoundError, DiskFullError: as `run_pipeline`; all cells' settings are looked at before the
+        first one runs.
     """
     console = console or rich.console.Console()
     cells, results = cells_of(config), []
