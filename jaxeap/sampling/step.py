@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -22,8 +21,9 @@ from jaxeap.models.decoder import (
     window_of,
 )
 from jaxeap.models.parameters import Weights
+from jaxeap.sampling.block_attention import attend_blocks
 from jaxeap.sampling.draw import draw, token_keys
-from jaxeap.sampling.paged_cache import PagedCache, attend_blocks, put_prompts, put_tokens
+from jaxeap.sampling.paged_cache import PagedCache, put_prompts, put_tokens
 
 
 class Drawing(NamedTuple):
@@ -154,7 +154,7 @@ def decode(
     weights: Weights,
     config: ModelConfig,
     cache: PagedCache,
-    table: jax.Array,
+    table: jax.Array | None,
     rows: Rows,
     asked: Asked,
     seed_key: jax.Array,
@@ -171,7 +171,8 @@ def decode(
       weights: tree of `parameter_specs(config)`.
       config: the decoder's shape.
       cache: is used up.
-      table: [B, W] int32 as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it may write.
+      table: [B, W] int32 or None, as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it
+        may write.
       rows: the rows as they stand.
       asked: of the B rows.
       seed_key: scalar PRNG key.
@@ -184,7 +185,7 @@ def decode(
     Returns:
       The cache and what was drawn.
     """
-    batch = table.shape[0]
+    batch = rows.latest.shape[0]
     stops = jnp.array(stop_tokens, jnp.int32)
     began = jnp.sum(rows.live)
 
@@ -214,10 +215,9 @@ def decode(
 
 
 def _step(
-    weights: Weights, config: ModelConfig, cache: PagedCache, table: jax.Array, rows: Rows
+    weights: Weights, config: ModelConfig, cache: PagedCache, table: jax.Array | None, rows: Rows
 ) -> tuple[jax.Array, PagedCache]:
     """Last residual stream [B, D] at every row's newest token, and the cache with that token in it."""
-    chex.assert_equal_shape_prefix([table, rows.latest], 1)
     positions = rows.lengths[:, None]
     rotation, turned = turning(config, positions)
     lengths = jnp.where(rows.live, rows.lengths + 1, 0)

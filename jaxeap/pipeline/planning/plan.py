@@ -174,6 +174,8 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
     if config.questions.startswith(HUB) and config.question_revision is None:
         notes.append("config.question_revision must be given before the run")
+    if config.controls.null_tuned:
+        notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:
         notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
