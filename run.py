@@ -32,14 +32,16 @@ from ml_collections import config_flags
 
 from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.compare import compare_runs
+from jaxeap.pipeline.flag_errors import flag_error_words, require_config_file, require_known_flags
 from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
 from jaxeap.pipeline.summary import print_summary
+from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
 
 REPOSITORY = Path(__file__).resolve().parent
 EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 UNSET = "none"
 FILE_WIDTH = 120
 """Columns of the tables where the output goes to a file and not to a terminal."""
@@ -66,9 +68,12 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         for key in unset_keys(arguments):
             config.update_from_flattened_dict({key: None})
-        run_or_plan(config, workdir or "", console)
+        with raising_on_sigterm():
+            run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
+    except Terminated:
+        return _say("stopped by SIGTERM; the same command goes on from here", TERMINATED)
     except Exception as error:
         if (message := message_for_user(error)) is None:
             raise
@@ -104,15 +109,15 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
 
     Raises:
       FileNotFoundError: there is no such config file.
-      ValueError: a setting is overridden that does not exist; that is found before the config file is run.
+      ValueError: there is no such flag; a setting is overridden that does not exist; both are found before the config
+        file is run.
     """
     app.define_help_flags()
     for argument in arguments:
         name, _, value = argument.lstrip("-").partition("=")
-        if name == "config" and value and not Path(value.partition(":")[0]).is_file():  # After a colon: its argument.
-            raise FileNotFoundError(
-                f"there is no config file {value.partition(':')[0]}; the project's own lie in configs/"
-            )
+        if name == "config" and "=" in argument:
+            require_config_file(value)
+    require_known_flags(arguments[1:], flags.FLAGS)
     flags.FLAGS.set_gnu_getopt(True)  # Flags may follow the folders of --compare.
     settings = [key for key, _ in _settings_in(arguments) if key.partition(".")[0] != "grid"]
     require_known_keys(settings, "--config")
@@ -147,11 +152,15 @@ def message_for_user(error: Exception) -> str | None:
     of a statement that raises nothing itself, is a bug.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, flags.Error | OSError):
-        return str(error)
+    if isinstance(error, flags.Error):
+        return flag_error_words(error)
+    if isinstance(error, OSError):
+        return str(error) if error.errno is None else f"{error.filename}: {(error.strerror or str(error)).lower()}"
     if isinstance(error, ValueError) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise"):
         return str(error)
     if isinstance(error, AttributeError | KeyError) and Path(ml_collections.__file__).parent in _parents(frames[-1]):
+        if any(frame.name == "parse_flags" for frame in frames) and not any(f.name == "get_config" for f in frames):
+            return f"an override names a key that the config has not: {str(error).splitlines()[0]}"
         place = next((frame for frame in reversed(frames) if frame.name == "get_config"), None)
         if place is not None and (named := re.search(r'mean "(.+)" instead of "(.+)"', str(error))):
             known, unknown = named.groups()
@@ -174,7 +183,7 @@ def _say(message: str, status: int) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv)
-    if status == INTERRUPTED:  # XLA's threads may be computing still, and Python torn down under them crashes.
+    if status in (INTERRUPTED, TERMINATED):  # XLA's threads may compute still, and Python torn down under them crashes.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import ml_collections
 import rich.console
 
 from jaxeap.pipeline.artifacts import write_json
+from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.planning.plan import Plan, plan_run
 from jaxeap.pipeline.planning.table import grid_plan_table
 from jaxeap.pipeline.runner import run_pipeline
@@ -20,7 +22,7 @@ from jaxeap.pipeline.settings import flat, require_known_keys
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir
-from jaxeap.report.files import write_text
+from jaxeap.report.files import write_markdown_text
 from jaxeap.report.grid_table import CellResult, grid_markdown, grid_table
 from jaxeap.tasks.selection import EmptySelectionError
 
@@ -84,6 +86,12 @@ def is_grid(config: ml_collections.ConfigDict) -> bool:
 def cells_of(config: ml_collections.ConfigDict) -> list[Cell]:
     """The cells that are to run, by pair, dataset and length; ValueError where there is none."""
     grid, cells = config[GRID], []
+    for alpha in grid.alphas:
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
+            raise ValueError(f"config.grid.alphas holds {alpha!r}; give numbers above 0, such as (0.1, 0.3)")
+    for pattern in grid.only:
+        if not isinstance(pattern, str):
+            raise ValueError(f"config.grid.only holds {pattern!r}; give patterns of cells, such as ('PAIR/*',)")
     for pair, pair_overrides in grid.pairs.items():
         for dataset, dataset_overrides in grid.datasets.items():
             for alpha in grid.alphas:
@@ -130,12 +138,13 @@ def run_grid(
       console: where messages and the table go; standard output where it is None.
 
     Raises:
-      ValueError, FileNotFoundError: as `run_pipeline`; all cells' settings are looked at before the first one runs.
+      ValueError, FileNotFoundError, DiskFullError: as `run_pipeline`; all cells' settings are looked at before the
+        first one runs.
     """
     console = console or rich.console.Console()
     cells, results = cells_of(config), []
     _validate(cells)
-    with open_workdir(workdir) as folder:
+    with room_wanted(Path(workdir)), open_workdir(workdir) as folder:
         for number, cell in enumerate(cells):
             console.rule(f"{number + 1} of {len(cells)}: {cell.name}")
             before = [folder / other.name for other in cells[:number]]
@@ -148,7 +157,7 @@ def run_grid(
             contrast = contrast_of(folder / cell.name / "contrast")
             results.append(CellResult(cell.pair, cell.dataset, cell.alpha, contrast))
         write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
-        write_text(folder / TABLE, grid_markdown(results))
+        write_markdown_text(folder / TABLE, grid_markdown(results))
     console.print()
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.artifacts import read_json, remove_if_unfinished, remove_unfinished, write_json
 
 MARKER = "jaxeap.json"
 """A folder that holds this file is a work directory."""
@@ -27,17 +27,32 @@ def open_workdir(path: str | os.PathLike[str]) -> Iterator[Path]:
     ends, so a lock is never left behind. The file says who holds it, for the message to the second one.
 
     Raises:
-      ValueError: the folder holds something else, is of another format, or is in use.
+      ValueError: the folder cannot be made, holds something else, is of another format, or is in use.
     """
     workdir = Path(path)
-    if workdir.exists() and not workdir.is_dir():
+    if workdir.is_file():
         raise ValueError(f"the work directory {workdir} is a file; give a folder")
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ValueError(f"the work directory {workdir} cannot be made ({reason}); give another --workdir") from error
     _refuse_other_contents(workdir)
     with _locked(workdir):
         if not (workdir / MARKER).is_file():
             write_json(workdir / MARKER, {"format": FORMAT, "what": "work directory of jaxeap's run.py"})
         yield workdir
+
+
+@contextlib.contextmanager
+def swept(workdir: Path, folders: Sequence[str]) -> Iterator[None]:
+    """Removes temporary files: those of a killed run now, and this run's if it ends with an error or a signal."""
+    _sweep(workdir, folders)
+    try:
+        yield
+    except BaseException:
+        _sweep(workdir, folders)
+        raise
 
 
 def supersede(workdir: Path, names: Sequence[str]) -> Path | None:
@@ -51,6 +66,12 @@ def supersede(workdir: Path, names: Sequence[str]) -> Path | None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (workdir / name).rename(target / name)
     return target
+
+
+def _sweep(workdir: Path, folders: Sequence[str]) -> None:
+    for path in list(workdir.iterdir()):
+        remove_if_unfinished(path)
+    remove_unfinished(workdir / name for name in folders)
 
 
 def _refuse_other_contents(workdir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import ml_collections
@@ -13,7 +14,16 @@ from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
 from jaxeap.pipeline import default_config, run_pipeline
+from jaxeap.pipeline.runner import StageOutcome
+from jaxeap.pipeline.stages import STAGES
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
+
+NAMES = [stage.name for stage in STAGES]
+
+
+def statuses(outcomes: Sequence[StageOutcome]) -> dict[str, str]:
+    """What a run did with each stage."""
+    return {outcome.stage: outcome.status for outcome in outcomes}
 
 
 def tiny_model_config() -> ModelConfig:

@@ -178,6 +178,8 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
         notes.append("config.question_revision must be given before the run")
     if 0 in config.mesh.values() and jax.device_count() > 1:
         notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
+    if config.controls.null_tuned:
+        notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:

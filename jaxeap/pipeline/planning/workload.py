@@ -12,7 +12,7 @@ import ml_collections
 from jaxeap.models.hub import HUB, hub_name
 from jaxeap.pipeline.prompts import prompt_tokens
 from jaxeap.pipeline.questions import choose_questions
-from jaxeap.pipeline.settings import GENERATED_QUESTIONS, IMPORTED
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB_QUESTIONS, IMPORTED
 from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.imported import read_imported
 from jaxeap.tasks.questions import Question
@@ -109,7 +109,10 @@ def _questions(config: ml_collections.ConfigDict) -> tuple[int, list[Question]]:
         size = PUBLISHED_SIZES[source.removeprefix(HUB)]
         return min(config.num_questions or size, size), []
     if source not in GENERATED_QUESTIONS and not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: no such file of questions, so none can be planned for")
+        if Path(source).is_dir():
+            raise ValueError(f"config.questions is {source}, a folder; give a file of questions in JSON lines")
+        sets = ", ".join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))
+        raise FileNotFoundError(f"config.questions is {source}: no such file of questions; sets by name are {sets}")
     if config.responses == IMPORTED:
         questions = list(read_imported(source).questions)
         count = config.num_questions or len(questions)

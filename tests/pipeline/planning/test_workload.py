@@ -27,7 +27,10 @@ def test_a_file_and_what_is_left_of_it(config, tmp_path):
     work = workload(config)
     assert (work.questions, work.scored, work.prompt, work.cut) == (9, 4, 4.0, 2)
     config.questions = str(tmp_path / "none.jsonl")
-    with pytest.raises(FileNotFoundError, match=r"none\.jsonl: no such file of questions"):
+    with pytest.raises(FileNotFoundError, match=r"none\.jsonl: no such file of questions; .*arithmetic:test"):
+        workload(config)
+    config.questions = str(tmp_path)
+    with pytest.raises(ValueError, match="a folder; give a file of questions"):
         workload(config)
 
 
