@@ -36,10 +36,11 @@ from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
 from jaxeap.pipeline.summary import print_summary
+from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
 
 REPOSITORY = Path(__file__).resolve().parent
 EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 UNSET = "none"
 FILE_WIDTH = 120
 """Columns of the tables where the output goes to a file and not to a terminal."""
@@ -66,9 +67,12 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         for key in unset_keys(arguments):
             config.update_from_flattened_dict({key: None})
-        run_or_plan(config, workdir or "", console)
+        with raising_on_sigterm():
+            run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
+    except Terminated:
+        return _say("stopped by SIGTERM; the same command goes on from here", TERMINATED)
     except Exception as error:
         if (message := message_for_user(error)) is None:
             raise
@@ -174,7 +178,7 @@ def _say(message: str, status: int) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv)
-    if status == INTERRUPTED:  # XLA's threads may be computing still, and Python torn down under them crashes.
+    if status in (INTERRUPTED, TERMINATED):  # XLA's threads may compute still, and Python torn down under them crashes.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxeap.attribution.circuits import Circuit, faithfulness
 from jaxeap.attribution.circuits.faithfulness import Faithfulness
 from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
-from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
@@ -55,7 +55,8 @@ def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[
     """
     settings, path = run.config.attribution, run.folder / f"faithfulness_{role}.safetensors"
     ablation = ablation_of(settings)
-    if not path.is_file():
+    kept_before = intact_tensors(path, run.say, lambda tensors, _: len(tensors.get("values", ())) == len(circuits))
+    if kept_before is None:
         everything = Texts.of(selection, role, settings)
         texts = everything.some(range(min(run.config.circuits.examples, len(everything.ids))))
         lengths = [stop for _, stop in texts.counted]

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxeap.pipeline.artifacts import read_json, read_tensors
 from jaxeap.pipeline.environment import environment
+from jaxeap.pipeline.provenance import hashes_of
 from jaxeap.pipeline.scores import iterate_scores
 from jaxeap.pipeline.stage import StageRun, read_manifest
 from jaxeap.pipeline.stages.attribute import GRAPH, Cell, nodes_of
@@ -20,11 +21,6 @@ from jaxeap.report.page import Content, Models, Questions, ScoredEdges
 from jaxeap.report.table import notes
 
 EDGES = "edges.safetensors"
-HASHED = {
-    "answers of base": ("respond", "base.jsonl"),
-    "answers of tuned": ("respond", "tuned.jsonl"),
-    "tokens that were scored": ("select", "selection.json"),
-}
 
 
 def page_content(run: StageRun) -> Content:
@@ -60,16 +56,6 @@ def settings_of(inputs: Mapping[str, Path]) -> dict[str, Any]:
     for manifest in filter(None, map(read_manifest, inputs.values())):
         found |= manifest.settings
     return dict(sorted(found.items(), key=lambda item: (item[0] not in ("base", "tuned", "questions"), item[0])))
-
-
-def hashes_of(inputs: Mapping[str, Path]) -> dict[str, str]:
-    """Hashes of the files that hold the answers of both models and the tokens that were scored."""
-    found = {}
-    for name, (stage, file) in HASHED.items():
-        manifest = read_manifest(inputs[stage])
-        if manifest is not None and file in manifest.files:
-            found[name] = manifest.files[file]
-    return found
 
 
 def stages_of(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:

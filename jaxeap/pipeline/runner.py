@@ -14,12 +14,16 @@ from typing import Any, Literal
 import ml_collections
 import rich.console
 
-from jaxeap.pipeline.artifacts import read_json, remove_unfinished, write_json
+import jaxeap
+from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
+from jaxeap.pipeline.disk import room_wanted
+from jaxeap.pipeline.environment import source_hash
 from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
 from jaxeap.pipeline.pair import sources_of
+from jaxeap.pipeline.provenance import RUN_MANIFEST, write_run_manifest
 from jaxeap.pipeline.settings import flat, restricted
 from jaxeap.pipeline.stage import (
     Manifest,
@@ -33,7 +37,7 @@ from jaxeap.pipeline.stage import (
 )
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.validation import validate
-from jaxeap.pipeline.workdir import open_workdir, supersede
+from jaxeap.pipeline.workdir import open_workdir, supersede, swept
 
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
@@ -81,12 +85,12 @@ def run_pipeline(
       FileNotFoundError: a model folder or file of questions is missing.
       ValueError: the config, a model, the questions or the work directory cannot be used; the message says how to
         put it right.
+      DiskFullError: there is no room for a result. What is finished stays.
     """
     console = console or rich.console.Console()
     validate(config)
     asked, config = config, with_local_models(config)
-    with open_workdir(workdir) as folder:
-        remove_unfinished([folder / stage.name for stage in STAGES])
+    with room_wanted(Path(workdir)), open_workdir(workdir) as folder, swept(folder, [s.name for s in STAGES]):
         with console.status("identifying models and questions"):
             identities = _identities(config, folder, siblings)
         expected = _expected(config, identities)
@@ -95,8 +99,10 @@ def run_pipeline(
             console.print(f"{name}: taken from a run before", highlight=False)
         _write_config(folder / CONFIG, asked)
         use_compilation_cache(config.compilation_cache)
-        outcomes = [_walk(stage, expected[stage.name], config, folder, console) for stage in STAGES]
+        code = source_hash(Path(jaxeap.__file__).parent)
+        outcomes = [_walk(stage, expected[stage.name], config, folder, console, code) for stage in STAGES]
         _publish(folder)
+        write_run_manifest(folder, {stage.name: folder / stage.name for stage in STAGES})
     return outcomes
 
 
@@ -133,7 +139,8 @@ def _supersede_outdated(workdir: Path, expected: Mapping[str, Manifest], console
                 outdated.append(name)
                 reasons |= _differences(found, manifest)
     if outdated:
-        target = supersede(workdir, [*outdated, CONFIG, *PUBLISHED])
+        # The copies at the top first: killed on the way, the next run still knows what stages are left to move.
+        target = supersede(workdir, [CONFIG, RUN_MANIFEST, *PUBLISHED, *outdated])
         console.print(
             f"changed since the last run: {', '.join(reasons.values()) or 'earlier stages'}\n"
             f"running again: {', '.join(outdated)}; the results until now are kept in {target}",
@@ -159,9 +166,14 @@ def _difference(key: str, before: Any, after: Any) -> str:
 
 
 def _walk(
-    stage: Stage, expected: Manifest, config: ml_collections.ConfigDict, workdir: Path, console: rich.console.Console
+    stage: Stage,
+    expected: Manifest,
+    config: ml_collections.ConfigDict,
+    workdir: Path,
+    console: rich.console.Console,
+    code: str,
 ) -> StageOutcome:
-    """Makes, completes or reuses one stage."""
+    """Makes, completes or reuses one stage; `code` is the hash of the package's source."""
     folder = workdir / stage.name
     run = StageRun(
         config=restricted(config, (*stage.reads, *stage.tuning)),
@@ -181,7 +193,9 @@ def _walk(
             (folder / name).unlink(missing_ok=True)
     elif status == "continued":
         run.say(f"{stage.name}: continuing")
-    begun = dataclasses.replace(expected, seconds=0.0 if found is None else found.seconds)
+    before = expected if found is None else found
+    states = [*before.code, *([] if code in before.code else [code])]
+    begun = dataclasses.replace(expected, seconds=before.seconds, code=states)
     write_manifest(folder, begun)
     start = time.monotonic()
     with _time_kept(folder, begun, start):

@@ -15,7 +15,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.interventions import Ablation, add_sums, mean_of_sums
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.model import Decoder
-from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores
@@ -206,13 +206,15 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
     """Mean output of every source over the texts, from the file where it is there, and else made and written."""
     settings = run.config.attribution
     path = mean_path(folder)
-    if settings.ablation != "mean" or path.is_file():
+    if settings.ablation != "mean":
+        return None
+    if intact_tensors(path, run.say, lambda _, metadata: metadata.get("texts") == len(texts.ids)):
         return read_mean(folder, settings)
     unfinished_path = path.with_suffix(".unfinished.safetensors")
     batches = unfinished_batches([stop for _, stop in texts.counted], [False] * len(texts.ids), settings.batch_size)
     sums, done = None, 0
-    if unfinished_path.is_file():
-        tensors, metadata = read_tensors(unfinished_path)
+    if left := intact_tensors(unfinished_path, run.say, lambda _, metadata: "batches" in metadata):
+        tensors, metadata = left
         arrays = {name: jnp.asarray(tensor) for name, tensor in tensors.items()}
         if metadata["batch_size"] == settings.batch_size:  # Else the batches are cut elsewhere.
             done, count = metadata["batches"], arrays.pop("count")

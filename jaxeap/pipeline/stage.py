@@ -71,6 +71,7 @@ class Manifest:
       complete: the stage came to its end.
       seconds: time spent, over all runs that it took.
       files: hash of each result, by path in the folder; empty until complete.
+      code: hashes of the source of the package, of each state of it that worked on the stage.
     """
 
     stage: str
@@ -80,6 +81,7 @@ class Manifest:
     complete: bool = False
     seconds: float = 0.0
     files: dict[str, str] = dataclasses.field(default_factory=dict)
+    code: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:

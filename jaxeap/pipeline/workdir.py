@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.artifacts import read_json, remove_if_unfinished, remove_unfinished, write_json
 
 MARKER = "jaxeap.json"
 """A folder that holds this file is a work directory."""
@@ -40,6 +40,17 @@ def open_workdir(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield workdir
 
 
+@contextlib.contextmanager
+def swept(workdir: Path, folders: Sequence[str]) -> Iterator[None]:
+    """Removes temporary files: those of a killed run now, and this run's if it ends with an error or a signal."""
+    _sweep(workdir, folders)
+    try:
+        yield
+    except BaseException:
+        _sweep(workdir, folders)
+        raise
+
+
 def supersede(workdir: Path, names: Sequence[str]) -> Path | None:
     """Moves files or folders of the work directory to the next free `superseded/N`; None where none of them exists."""
     if not (present := [name for name in names if (workdir / name).exists()]):
@@ -51,6 +62,12 @@ def supersede(workdir: Path, names: Sequence[str]) -> Path | None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (workdir / name).rename(target / name)
     return target
+
+
+def _sweep(workdir: Path, folders: Sequence[str]) -> None:
+    for path in list(workdir.iterdir()):
+        remove_if_unfinished(path)
+    remove_unfinished(workdir / name for name in folders)
 
 
 def _refuse_other_contents(workdir: Path) -> None:

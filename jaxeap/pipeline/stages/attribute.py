@@ -13,7 +13,7 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
-from jaxeap.pipeline.scores import Scores, iterate_scores, read_scores
+from jaxeap.pipeline.scores import Scores, discard_damaged, iterate_scores, read_scores
 from jaxeap.pipeline.scoring import Target, Texts, copy_equal, score_rest, unfinished
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
@@ -112,6 +112,7 @@ def score_targets(run: StageRun, model: Role, targets: Sequence[Target], known: 
     """
     decoder = None
     for place, target in enumerate(targets):
+        discard_damaged(target.folder, target.texts.ids, run.say)
         for source in (*known, *targets[:place]):
             copy_equal(target, source, run.config.attribution)
         if unfinished(target, run.config.attribution.batch_size):

@@ -14,7 +14,7 @@ from jaxeap.attribution.audit import Audit, agreement, stratified_sample
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.models.model import Decoder
-from jaxeap.pipeline.artifacts import first_free, read_json, read_tensors, write_json, write_tensors
+from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
@@ -80,9 +80,14 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
     settings, folder = run.config.attribution, run.folder / f"{cell.model}_parts"
     effects = np.full((len(texts.ids), len(edges)), np.nan, np.float32)
     place_of = {id_: place for place, id_ in enumerate(texts.ids)}
+
+    def fits(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> bool:
+        ids = metadata.get("question_ids", [])
+        return "effects" in tensors and tensors["effects"].shape == (len(ids), len(edges)) and set(ids) <= set(place_of)
+
     for path in sorted(folder.glob("*.safetensors")):
-        tensors, metadata = read_tensors(path)
-        effects[[place_of[id_] for id_ in metadata["question_ids"]]] = tensors["effects"]
+        if part := intact_tensors(path, run.say, fits):
+            effects[[place_of[id_] for id_ in part[1]["question_ids"]]] = part[0]["effects"]
     finished = [bool(np.isfinite(row).all()) for row in effects]
     todo = unfinished_batches([stop for _, stop in texts.counted], finished, settings.batch_size)
     if not todo:

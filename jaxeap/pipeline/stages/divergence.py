@@ -13,7 +13,7 @@ from jaxeap.attribution.divergence import head_of, predicting_residuals, token_d
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
-from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
@@ -74,7 +74,7 @@ def _keep_residuals(run: StageRun, texts: dict[Role, Texts]) -> tuple[Weights, M
             for number, places in enumerate(batches):
                 path = run.folder / RESIDUALS / f"{role}_{number:05d}.safetensors"
                 ids = [its_texts.ids[place] for place in places.real]
-                if not (path.is_file() and read_tensors(path)[1]["question_ids"] == ids):
+                if not intact_tensors(path, run.say, lambda _, metadata, ids=ids: metadata.get("question_ids") == ids):
                     rows = _flat(_residuals(model, its_texts, places), its_texts, places.real)
                     write_tensors(path, {"residuals": rows}, {"question_ids": ids})
                 advance(1)

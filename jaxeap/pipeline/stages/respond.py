@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.stop_strings import cut_text
 from jaxeap.tasks.grading import Verdict, read_verdicts, write_verdicts
 from jaxeap.tasks.imported import Imported, read_imported, require_tokens_of
-from jaxeap.tasks.jsonl import read_records, write_records
+from jaxeap.tasks.jsonl import read_checked_records, write_checked_records
 from jaxeap.tasks.questions import Question, read_questions, write_questions
 from jaxeap.tasks.responses import Response, read_responses, write_responses
 from jaxeap.tasks.selection import Role
@@ -125,6 +125,7 @@ def respond(run: StageRun) -> None:
         parts = run.folder / f"{role}_parts"
         paths = [run.folder / _file(role, sample) for sample in range(run.config.sampling.samples)]
         if not all(path.is_file() for path in paths):
+            _discard_damaged(run, parts, {question.id for question in questions})
             _answer_rest(run, role, sources[role], tokenizers[role], questions, prompts, parts)
             written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
             for sample, path in enumerate(paths):
@@ -232,11 +233,22 @@ def _part(
 
 
 def _write_part(parts: Path, ended: Sequence[_Part]) -> None:
-    write_records(first_free(parts, ".jsonl"), ended)
+    write_checked_records(first_free(parts, ".jsonl"), ended)
 
 
 def _read_parts(parts: Path) -> list[_Part]:
-    return [part for path in sorted(parts.glob("*.jsonl")) for part in read_records(path, _Part)]
+    return [part for path in sorted(parts.glob("*.jsonl")) for part in read_checked_records(path, _Part)]
+
+
+def _discard_damaged(run: StageRun, parts: Path, question_ids: Set[str]) -> None:
+    """Deletes the parts of a run before that are not what it wrote, or hold answers to other questions."""
+    for path in sorted(parts.glob("*.jsonl")):
+        try:
+            if not {part.question_id for part in read_checked_records(path, _Part)} <= question_ids:
+                raise ValueError(f"{path} is not of this run's questions")
+        except ValueError as error:
+            run.say(f"{error}; it is removed and its questions are answered again")
+            path.unlink()
 
 
 def _response(part: _Part) -> Response:
