@@ -17,6 +17,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers, unembed
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel import hosts
 
 TOKENS_AT_ONCE = 64
 """Distributions over the vocabulary that are held at once, of either model."""
@@ -63,7 +64,7 @@ def token_divergences(
             _log_probabilities(weights, shape, _padded(rows[start : start + TOKENS_AT_ONCE]), shared)
             for weights, shape, rows in ((head, config, residuals), (other, other_config, other_residuals))
         )
-        parts.append(np.asarray(_divergence(log_p, log_q))[: len(residuals) - start])
+        parts.append(hosts.to_hosts(_divergence(log_p, log_q))[: len(residuals) - start])
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 

@@ -20,7 +20,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from jaxeap.parallel.liveness import Watch, end_process, last_words
 
 ARRIVAL_SECONDS = 300
 SILENCE_SECONDS = 60
+SEEN_SECONDS = 120
 LATEST = 30 * 24 * 3600
 """Seconds; for waits that end because the other host comes, or because it is found dead."""
 PIECE_BYTES = 1 << 28
@@ -165,8 +166,27 @@ def on_first(function: Callable[[], Value]) -> Value:
         return value
     told = json.loads(client.blocking_key_value_get(key, 1000 * LATEST))
     if "error" in told:
-        raise _error_of(*told["type"], told["error"])
+        module, name = told["type"]
+        raise _error_of(module, name, told["error"])
     return told["value"]
+
+
+def array_from_first(function: Callable[[], np.ndarray]) -> np.ndarray:
+    """As `on_first`, for a function that returns an array."""
+    if not several():
+        return function()
+    key, made = _turn("array"), None
+
+    def send() -> list[Any]:
+        nonlocal made
+        made = np.ascontiguousarray(function())
+        _client().key_value_set_bytes(key, made.tobytes())
+        return [made.dtype.str, made.shape]
+
+    dtype, shape = on_first(send)
+    if made is None:
+        made = np.frombuffer(_client().blocking_key_value_get_bytes(key, 1000 * LATEST), dtype).reshape(shape)
+    return made
 
 
 def agree(value: Value) -> Value:
@@ -223,28 +243,30 @@ def require_same(what: str, values: Mapping[str, Any]) -> None:
     on_first(compare)
 
 
-def require_seen(folder: Path, seconds: int = 120) -> None:
-    """Waits until this host sees the files in a folder that the first host has finished.
+def require_seen(files: Callable[[], Iterable[Path]], seconds: int = SEEN_SECONDS) -> None:
+    """Waits until this host sees files that the first host has written.
 
     File systems over a network may show a new file late; one that never shows it is not shared.
 
+    Args:
+      files: called on the first host alone.
+      seconds: to wait at most.
+
     Raises:
-      HostError: a file is not there, or not of its size, after so many seconds.
+      HostError: a file is not there, or not of its size, in time.
     """
     if not several():
         return
-    sizes = on_first(
-        lambda: {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("[!.]*")) if p.is_file()}
-    )
+    sizes = on_first(lambda: {str(path): path.stat().st_size for path in files()})
     until = time.monotonic() + seconds
     for name, size in sizes.items():
-        while _size(folder / name) != size:
+        while _size(Path(name)) != size:
             if time.monotonic() > until:
                 raise HostError(
-                    f"{folder / name}, which host 0 has written, is not there as written; --workdir must be a folder "
-                    "that all hosts share"
+                    f"{name}, which host 0 ({_names()[0]}) has written, is not there as written on "
+                    f"{_host(jax.process_index(), _names())}; --workdir must be a folder that all hosts share"
                 )
-            time.sleep(0.5)
+            time.sleep(0.2)
 
 
 def to_hosts(arrays: Any) -> Any:
@@ -311,8 +333,8 @@ def _connect(launch: Launch) -> int:
         )
     except ValueError as error:
         raise ValueError(
-            f"--distributed: no cluster is recognised here ({error}); give --coordinator_address=HOST:PORT of the first "
-            "host, --num_processes and --process_id"
+            f"--distributed: no cluster is recognised here ({error}); give --coordinator_address=HOST:PORT of the "
+            "first host, --num_processes and --process_id"
         ) from error
     finally:
         late.cancel()

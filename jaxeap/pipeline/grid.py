@@ -12,6 +12,7 @@ from typing import Any
 import ml_collections
 import rich.console
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.planning.plan import Plan, plan_run
 from jaxeap.pipeline.planning.table import grid_plan_table
@@ -133,6 +134,8 @@ def run_grid(
       ValueError, FileNotFoundError: as `run_pipeline`; all cells' settings are looked at before the first one runs.
     """
     console = console or rich.console.Console()
+    if not hosts.is_first():
+        console = rich.console.Console(quiet=True)
     cells, results = cells_of(config), []
     _validate(cells)
     with open_workdir(workdir) as folder:
@@ -147,8 +150,9 @@ def run_grid(
                 continue
             contrast = contrast_of(folder / cell.name / "contrast")
             results.append(CellResult(cell.pair, cell.dataset, cell.alpha, contrast))
-        write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
-        write_text(folder / TABLE, grid_markdown(results))
+        if hosts.is_first():
+            write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
+            write_text(folder / TABLE, grid_markdown(results))
     console.print()
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import ml_collections
 import rich.console
 
 import jaxeap
-from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.parallel import hosts
+from jaxeap.pipeline.artifacts import files_below, read_json, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
 from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.environment import source_hash
@@ -88,25 +90,54 @@ def run_pipeline(
       DiskFullError: there is no room for a result. What is finished stays.
     """
     console = console or rich.console.Console()
+    if not hosts.is_first():
+        console = rich.console.Console(quiet=True)
+    code = source_hash(Path(jaxeap.__file__).parent)
+    hosts.require_same("code", {"jaxeap": code, "jax": jax.__version__})
+    hosts.require_same("setting", flat(config))
     validate(config)
-    asked, config = config, with_local_models(config)
+    asked = config
+    hosts.on_first(lambda: with_local_models(asked) and None)  # What it downloads the others may find there.
+    config = with_local_models(asked)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder, swept(folder, [s.name for s in STAGES]):
         with console.status("identifying models and questions"):
             identities = _identities(config, folder, siblings)
         expected = _expected(config, identities)
-        _supersede_outdated(folder, expected, console)
-        for name in link_finished(expected, folder, siblings):
-            console.print(f"{name}: taken from a run before", highlight=False)
-        _write_config(folder / CONFIG, asked)
+
+        def prepare() -> None:
+            _supersede_outdated(folder, expected, console)
+            for name in link_finished(expected, folder, siblings):
+                console.print(f"{name}: taken from a run before", highlight=False)
+            _write_config(folder / CONFIG, asked)
+
+        def conclude() -> None:
+            _publish(folder)
+            write_run_manifest(folder, {stage.name: folder / stage.name for stage in STAGES})
+
+        hosts.on_first(prepare)
         use_compilation_cache(config.compilation_cache)
-        code = source_hash(Path(jaxeap.__file__).parent)
         outcomes = [_walk(stage, expected[stage.name], config, folder, console, code) for stage in STAGES]
-        _publish(folder)
-        write_run_manifest(folder, {stage.name: folder / stage.name for stage in STAGES})
+        hosts.on_first(conclude)
     return outcomes
 
 
 def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:
+    """Hashes of the files that settings name, by setting.
+
+    Every host looks at the files as it sees them, after the first has: what lies on a shared file system is known then
+    by its modification time, and what each host has a copy of is hashed by each.
+
+    Raises:
+      HostError: a host sees other content.
+    """
+    found: dict[str, str] = hosts.on_first(lambda: _identified(config, workdir, siblings))
+    if not hosts.is_first():
+        found = _identified(config, workdir, siblings)
+    hosts.require_same("content of a file", found)
+    return found
+
+
+def _identified(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:
     known: KnownHashes = {}
     for folder in (*siblings, workdir):
         if (folder / HASHES).is_file():
@@ -118,7 +149,8 @@ def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequ
             found["controls.null_run"] = run_identity(config.controls.null_run, known)
         return found
     finally:
-        write_json(workdir / HASHES, known)
+        if hosts.is_first():
+            write_json(workdir / HASHES, known)
 
 
 def _expected(config: ml_collections.ConfigDict, identities: Mapping[str, str]) -> dict[str, Manifest]:
@@ -181,29 +213,41 @@ def _walk(
         inputs={name: workdir / name for name in stage.needs},
         console=console,
     )
-    found = read_manifest(folder)
+    status, before = hosts.on_first(lambda: _begun(run, stage.name, expected, code))
+    begun = Manifest(**before)
+    if status != "reused":
+        start = time.monotonic()
+        with _time_kept(folder, begun, start):
+            if stage.on_all_hosts:
+                stage.make(run)
+            else:
+                hosts.on_first(lambda: stage.make(run))
+        seconds = time.monotonic() - start
+        hosts.on_first(lambda: write_manifest(folder, completed(begun, folder, seconds)))
+        run.say(f"{stage.name}: done in {seconds:.1f} s")
+    hosts.require_seen(lambda: files_below(folder))
+    return StageOutcome(stage.name, status, 0.0 if status == "reused" else seconds)
+
+
+def _begun(run: StageRun, name: str, expected: Manifest, code: str) -> tuple[Status, dict[str, Any]]:
+    """What is to be done with a stage, and the manifest that it has now."""
+    found = read_manifest(run.folder)
     status: Status = "made" if found is None else "continued"
     if found is not None and found.complete:
-        if not (damaged := damaged_files(found, folder)):
-            run.say(f"{stage.name}: reused")
-            return StageOutcome(stage.name, "reused", 0.0)
+        if not (damaged := damaged_files(found, run.folder)):
+            run.say(f"{name}: reused")
+            return "reused", dataclasses.asdict(found)
         status = "repaired"
-        run.say(f"{stage.name}: {', '.join(damaged)} not as written; making again")
-        for name in damaged:
-            (folder / name).unlink(missing_ok=True)
+        run.say(f"{name}: {', '.join(damaged)} not as written; making again")
+        for file in damaged:
+            (run.folder / file).unlink(missing_ok=True)
     elif status == "continued":
-        run.say(f"{stage.name}: continuing")
+        run.say(f"{name}: continuing")
     before = expected if found is None else found
     states = [*before.code, *([] if code in before.code else [code])]
     begun = dataclasses.replace(expected, seconds=before.seconds, code=states)
-    write_manifest(folder, begun)
-    start = time.monotonic()
-    with _time_kept(folder, begun, start):
-        stage.make(run)
-    seconds = time.monotonic() - start
-    write_manifest(folder, completed(begun, folder, seconds))
-    run.say(f"{stage.name}: done in {seconds:.1f} s")
-    return StageOutcome(stage.name, status, seconds)
+    write_manifest(run.folder, begun)
+    return status, dataclasses.asdict(begun)
 
 
 @contextlib.contextmanager
@@ -212,8 +256,9 @@ def _time_kept(folder: Path, begun: Manifest, start: float) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            write_manifest(folder, dataclasses.replace(begun, seconds=begun.seconds + time.monotonic() - start))
+        if hosts.is_first():
+            with contextlib.suppress(OSError):
+                write_manifest(folder, dataclasses.replace(begun, seconds=begun.seconds + time.monotonic() - start))
         raise
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxeap.attribution.attribute import attribute, summed_sources
@@ -15,6 +14,7 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.interventions import Ablation, add_sums, mean_of_sums
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
 from jaxeap.pipeline.progress import progress_bar
@@ -140,8 +140,8 @@ def copy_equal(target: Target, source: Target, settings: Mapping[str, Any]) -> N
 
 
 def unfinished(target: Target, batch_size: int) -> list[Places]:
-    """Batches of the texts that the folder holds no scores of."""
-    finished, texts = finished_questions(target.folder), target.texts
+    """Batches of the texts that the folder holds no scores of, as the first host finds it."""
+    finished, texts = set(hosts.on_first(lambda: sorted(finished_questions(target.folder)))), target.texts
     return unfinished_batches([stop for _, stop in texts.counted], [id_ in finished for id_ in texts.ids], batch_size)
 
 
@@ -177,15 +177,12 @@ def score_rest(run: StageRun, target: Target, model: Decoder, role: Role) -> Non
                 **method_options(settings),
             )
             real = len(places.real)
-            assert result.gradient_norm is not None
-            scored = Scores(
-                tuple(texts.ids[place] for place in places.real),
-                np.asarray(result.scores)[:real],
-                np.asarray(result.loss)[:real],
-                np.asarray(result.gradient_norm)[:real],
-            )
-            _require_finite(scored, run, role, what)
-            append_shard(folder, scored)
+            columns = hosts.to_hosts((result.scores, result.loss, result.gradient_norm))
+            if hosts.is_first():
+                ids = tuple(texts.ids[place] for place in places.real)
+                scored = Scores(ids, *(column[:real] for column in columns))
+                _require_finite(scored, run, role, what)
+                append_shard(folder, scored)
             advance(real)
 
 
@@ -198,8 +195,7 @@ def read_mean(folder: Path, settings: Mapping[str, Any]) -> Sources | None:
     """The mean that the scores in a folder were made with; None for ablations without one."""
     if settings["ablation"] != "mean":
         return None
-    tensors, _ = read_tensors(mean_path(folder))
-    return Sources(**{name: jnp.asarray(tensor) for name, tensor in tensors.items()})
+    return _sources(read_tensors(mean_path(folder))[0])
 
 
 def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, description: str) -> Sources | None:
@@ -208,31 +204,48 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
     path = mean_path(folder)
     if settings.ablation != "mean":
         return None
-    if intact_tensors(path, run.say, lambda _, metadata: metadata.get("texts") == len(texts.ids)):
+
+    def made() -> bool:
+        return bool(intact_tensors(path, run.say, lambda _, metadata: metadata.get("texts") == len(texts.ids)))
+
+    def begun() -> int:
+        left = intact_tensors(unfinished_path, run.say, lambda _, metadata: "batches" in metadata)
+        # Cut into batches of another size, they would be others.
+        return left[1]["batches"] if left and left[1]["batch_size"] == settings.batch_size else 0
+
+    if hosts.on_first(made):
+        hosts.require_seen(lambda: [path])
         return read_mean(folder, settings)
     unfinished_path = path.with_suffix(".unfinished.safetensors")
     batches = unfinished_batches([stop for _, stop in texts.counted], [False] * len(texts.ids), settings.batch_size)
-    sums, done = None, 0
-    if left := intact_tensors(unfinished_path, run.say, lambda _, metadata: "batches" in metadata):
-        tensors, metadata = left
-        arrays = {name: jnp.asarray(tensor) for name, tensor in tensors.items()}
-        if metadata["batch_size"] == settings.batch_size:  # Else the batches are cut elsewhere.
-            done, count = metadata["batches"], arrays.pop("count")
-            sums = (Sources(**arrays), count)
+    sums, done = None, hosts.on_first(begun)
+    if done:
+        hosts.require_seen(lambda: [unfinished_path])
+        tensors: dict[str, Any] = read_tensors(unfinished_path)[0]
+        count = tensors.pop("count")
+        sums = (_sources(tensors), count)
     with progress_bar(run.console, description, total=len(batches)) as advance:
         advance(done)
         for number, places in enumerate(batches[done:], start=done + 1):
             part = summed_sources(model, texts.batch(places.real), settings.mean_over)
+            if hosts.several():  # What a run before has saved, and this is added to, is on the hosts.
+                part = hosts.to_hosts(part)
             sums = part if sums is None else add_sums(sums, part)
-            if number % BATCHES_A_SAVE == 0 and number < len(batches):
+            if number % BATCHES_A_SAVE == 0 and number < len(batches) and hosts.is_first():
                 metadata = {"batches": number, "batch_size": settings.batch_size}
                 write_tensors(unfinished_path, _arrays(sums[0]) | {"count": np.asarray(sums[1])}, metadata)
             advance(1)
     assert sums is not None
-    mean = mean_of_sums([sums])
-    write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
-    unfinished_path.unlink(missing_ok=True)
+    mean = _sources(_arrays(mean_of_sums([sums])))
+    if hosts.is_first():
+        write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
+        unfinished_path.unlink(missing_ok=True)
     return mean
+
+
+def _sources(tensors: Mapping[str, Any]) -> Sources:
+    """On the host, as arrays that every one of several has alike must be."""
+    return Sources(**tensors)
 
 
 def _arrays(sources: Sources) -> dict[str, np.ndarray]:

@@ -50,6 +50,7 @@ class Stage:
       tuning: settings that the stage reads and that change speed or memory alone.
       needs: stages whose results it reads.
       version: goes up when the code comes to make something else of the same settings.
+      on_all_hosts: runs models, which lie on the devices of all hosts; any other stage is made by the first alone.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Stage:
     tuning: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     version: int = 1
+    on_all_hosts: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
@@ -190,7 +191,7 @@ class ContinuousBatch:
         )
         _require_finite(finite)
         ended = []
-        for row, token in zip(group, np.asarray(tokens).tolist(), strict=False):
+        for row, token in zip(group, hosts.to_hosts(tokens).tolist(), strict=False):
             self._rows[self._rows.index(None)] = row
             ended += self._write(row, [token])
         self._report(len(ended), len(group), 0)
@@ -265,7 +266,7 @@ class ContinuousBatch:
             room=min(STEPS, self._options.max_new_tokens),
             max_new_tokens=self._options.max_new_tokens,
         )
-        drawn = jax.device_get(drawn)
+        drawn = hosts.to_hosts(drawn)
         _require_finite(drawn.finite)
         return drawn
 
@@ -297,5 +298,5 @@ def _asked(rows: Sequence[_Row | None], size: int) -> Asked:
 
 
 def _require_finite(finite: jax.Array) -> None:
-    if not finite:
+    if not hosts.to_hosts(finite):
         raise ValueError("the model's logits are not finite: its weights are damaged, or overflow in this dtype")

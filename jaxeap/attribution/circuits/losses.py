@@ -6,7 +6,6 @@ import functools
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.progress import track
 
@@ -17,6 +16,7 @@ from jaxeap.attribution.graph import EdgeGraph, Level
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel import hosts
 
 RUN_BYTES = 256 * 2**20
 """Budget for the activations of the circuits that run side by side."""
@@ -70,8 +70,8 @@ def circuit_losses(
     losses = []
     for start in track(starts, "running circuits", disable=not sys.stderr.isatty() or len(starts) < 2, transient=True):
         block = circuits[np.resize(first[start : start + side_by_side], side_by_side)]
-        losses.append(_run(weights, config, graph.level, batch, ablated, jnp.asarray(block), metric, clean_final))
-    return np.concatenate(losses)[inverse.reshape(-1)]
+        losses.append(_run(weights, config, graph.level, batch, ablated, block, metric, clean_final))
+    return np.concatenate(hosts.to_hosts(losses))[inverse.reshape(-1)]
 
 
 @functools.partial(jax.jit, static_argnames=("config", "level", "metric"))

@@ -25,6 +25,7 @@ from jaxeap.models.decoder import embed, layer_step, layer_windows, run_layers
 from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import LayerTaps
+from jaxeap.parallel import hosts
 
 RUN_BYTES = 64 * 2**20
 """Budget for the activations of the patched runs that go side by side."""
@@ -97,7 +98,7 @@ def exact(
             if layer == config.num_layers
             else _patch_layer(weights, config, batch, deltas, inputs, jnp.int32(layer), nodes, settings.level)
         )
-        effects = np.asarray(patched - clean_loss[None])
+        effects = hosts.to_hosts(patched - clean_loss[None])
         for (row, column), effect in zip(group, effects, strict=False):
             scores[:, row, column] = effect
     return jnp.asarray(scores), clean_loss, norm

@@ -13,6 +13,7 @@ from jaxeap.attribution.divergence import head_of, predicting_residuals, token_d
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
@@ -38,7 +39,8 @@ def diverge(run: StageRun) -> None:
     settings = run.config.controls
     count = min(settings.divergence_questions, len(selection.question_ids))
     if not count:
-        write_jsonl(run.folder / DIVERGENCES, [])
+        if hosts.is_first():
+            write_jsonl(run.folder / DIVERGENCES, [])
         return
     order = np.random.default_rng(settings.seed).permutation(len(selection.question_ids))
     chosen = np.sort(order[:count]).tolist()
@@ -49,7 +51,10 @@ def diverge(run: StageRun) -> None:
     if other:
         asked["tuned"] = texts["tuned"].some(other)
     head, config = _keep_residuals(run, asked)
+    hosts.require_seen(lambda: sorted((run.folder / RESIDUALS).glob("*.safetensors")))
     found = _divergences(run, asked, head, config)
+    if not hosts.is_first():
+        return
     on_base = found["base"]
     on_tuned = on_base | found.get("tuned", {})
     ids = texts["base"].ids
@@ -74,11 +79,16 @@ def _keep_residuals(run: StageRun, texts: dict[Role, Texts]) -> tuple[Weights, M
             for number, places in enumerate(batches):
                 path = run.folder / RESIDUALS / f"{role}_{number:05d}.safetensors"
                 ids = [its_texts.ids[place] for place in places.real]
-                if not intact_tensors(path, run.say, lambda _, metadata, ids=ids: metadata.get("question_ids") == ids):
+                if not hosts.on_first(lambda path=path, ids=ids: _is_kept(run, path, ids)):  # type: ignore[misc]
                     rows = _flat(_residuals(model, its_texts, places), its_texts, places.real)
-                    write_tensors(path, {"residuals": rows}, {"question_ids": ids})
+                    if hosts.is_first():
+                        write_tensors(path, {"residuals": rows}, {"question_ids": ids})
                 advance(1)
     return head_of(model.weights, model.config), model.config
+
+
+def _is_kept(run: StageRun, path: Path, ids: list[str]) -> bool:
+    return bool(intact_tensors(path, run.say, lambda _, metadata: metadata.get("question_ids") == ids))
 
 
 def _divergences(
@@ -110,7 +120,7 @@ def _batches(texts: Texts, batch_size: int) -> list[Places]:
 def _residuals(model: Decoder, texts: Texts, places: Places) -> np.ndarray:
     batch = texts.batch(places.filled)
     # float32 holds every bfloat16 number, and safetensors' NumPy side knows no bfloat16.
-    return np.asarray(predicting_residuals(model.weights, model.config, batch)).astype(np.float32)
+    return hosts.to_hosts(predicting_residuals(model.weights, model.config, batch)).astype(np.float32)
 
 
 def _flat(residuals: np.ndarray, texts: Texts, places: Sequence[int]) -> np.ndarray:
@@ -139,4 +149,5 @@ DIVERGENCE = Stage(
     reads=("base", "tuned", "dtype", "controls.divergence_questions", "controls.seed"),
     tuning=("attribution.batch_size", "adapter_base", "mesh"),
     needs=("select",),
+    on_all_hosts=True,
 )

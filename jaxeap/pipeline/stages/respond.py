@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxeap.models.load import check_files
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
+from jaxeap.pipeline.fingerprint import fingerprint
 from jaxeap.pipeline.model_source import ModelSource
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
 from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
@@ -105,10 +107,11 @@ def respond(run: StageRun) -> None:
     for role, source in sources.items():
         if source.adapted is not None:
             run.say(f"{role} is the adapter {source}")
-    write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
+    if hosts.is_first():
+        write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
     tokenizers = {role: load_tokenizer(sources[role].tokenizer_folder) for role in ROLES}
     if config.responses == IMPORTED:
-        _import(run, sources, tokenizers)
+        hosts.on_first(lambda: _import(run, sources, tokenizers))
         return
     questions = choose_questions(
         config.questions,
@@ -120,19 +123,22 @@ def respond(run: StageRun) -> None:
         split=config.question_split,
     )
     prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
-    write_questions(run.folder / QUESTIONS, questions)
+    hosts.require_same("prompt", {"any": fingerprint({"tokens": prompts})})
+    if hosts.is_first():
+        write_questions(run.folder / QUESTIONS, questions)
     for role in ROLES:
         parts = run.folder / f"{role}_parts"
         paths = [run.folder / _file(role, sample) for sample in range(run.config.sampling.samples)]
-        if not all(path.is_file() for path in paths):
-            _discard_damaged(run, parts, {question.id for question in questions})
+        if not hosts.on_first(lambda paths=paths: all(path.is_file() for path in paths)):  # type: ignore[misc]
             _answer_rest(run, role, sources[role], tokenizers[role], questions, prompts, parts)
-            written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
-            for sample, path in enumerate(paths):
-                write_responses(path, [written[question.id, sample] for question in questions])
-            finished = sum(response.finished for response in written.values())
-            run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
-        shutil.rmtree(parts, ignore_errors=True)
+            if hosts.is_first():
+                written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
+                for sample, path in enumerate(paths):
+                    write_responses(path, [written[question.id, sample] for question in questions])
+                finished = sum(response.finished for response in written.values())
+                run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
+        if hosts.is_first():
+            shutil.rmtree(parts, ignore_errors=True)
 
 
 def _import(
@@ -185,7 +191,12 @@ def _answer_rest(
     """Has the model answer what is not answered yet, and keeps answers as they end."""
     options = SamplingOptions(**run.config.sampling)
     place_of = {question.id: place for place, question in enumerate(questions)}
-    done = {(place_of[part.question_id], part.sample) for part in _read_parts(parts)}
+
+    def written() -> list[tuple[int, int]]:
+        _discard_damaged(run, parts, set(place_of))
+        return [(place_of[part.question_id], part.sample) for part in _read_parts(parts)]
+
+    done = {(place, sample) for place, sample in hosts.on_first(written)}
     if len(done) == len(questions) * options.samples:
         return
     stops = stop_tokens(source.generation_folder, tokenizer)
@@ -201,6 +212,8 @@ def _answer_rest(
             tokenizer=tokenizer,
             description=f"{role}: answering",
         ):
+            if not hosts.is_first():
+                continue
             question, prompt = questions[answer.place], prompts[answer.place]
             ended.append(_part(tokenizer, question, prompt, answer, stops, options.stop_strings))
             if len(ended) >= options.batch_size or time.monotonic() - written_at > SECONDS_BETWEEN_PARTS:
@@ -282,4 +295,5 @@ RESPOND = Stage(
     ),
     tuning=("sampling.batch_size", "sampling.cache_block", "sampling.cache_tokens", "adapter_base", "mesh"),
     version=3,
+    on_all_hosts=True,
 )
