@@ -15,6 +15,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
+    NOT_TRACED,
     Memory,
     chunk_bytes,
     parameter_count,
@@ -24,7 +25,6 @@ from jaxeap.pipeline.planning.memory import (
 )
 from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Workload, workload
-from jaxeap.pipeline.stages.attribute import OWN_TEXT
 from jaxeap.pipeline.validation import validate
 from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
@@ -33,8 +33,6 @@ GB = 10**9
 SUPPOSED_GB = 80.0
 USABLE = 0.92
 """Share of a device's memory that a run may plan with; the rest is the runtime's."""
-NOT_TRACED = ("exact",)
-"""Methods that run programs one after another; a plan of one is that of EAP."""
 ABLATION: Ablation = "zero"
 """What is traced; other ablations need more inputs, which take next to nothing beside the captures."""
 MODELS = 2
@@ -195,7 +193,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
             scoring_chunk(shape, config.attribution.level, work.scored_length),
             chunk_bytes(shape, config.attribution.level, work.scored_length),
         ),
-        score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * len(OWN_TEXT),
+        score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,
         answering_flops=supposed[0],
         scoring_flops=scoring_flops,
         answering_hours=(supposed[1], longest[1]),
