@@ -210,7 +210,7 @@ def texts_of_lengths(lengths: list[int], seed: int) -> Texts:
 
 
 def test_nothing_is_compiled_twice_for_the_lengths_of_a_bucket(config, console, tmp_path):
-    """Many lengths, two buckets: two programs, whatever else is scored after; a short last batch has none of its own."""
+    """Many lengths, two buckets: two programs, whatever is scored after; a short last batch has none of its own."""
     config.attribution.batch_size = 3
     reads = restricted(config, (*ATTRIBUTE.reads, *ATTRIBUTE.tuning))
     run, model = StageRun(reads, tmp_path, {}, console), jaxeap.load_model(config.base)

@@ -35,10 +35,12 @@ class Memory:
     Attributes:
       parts: bytes by name; they are there at one time.
       flops: operations of one batch that is scored; those of answering are in `answering_effort`.
+      precise_flops: those of them that are float32 at the highest precision.
     """
 
     parts: Mapping[str, int]
     flops: int = 0
+    precise_flops: int = 0
 
     @property
     def total(self) -> int:
@@ -91,7 +93,8 @@ def scoring_memory(
     captures = tree_bytes(jax.eval_shape(compact, weights, batch))
     scores = 4 * rows * len(graph.sources) * len(graph.destinations)
     working = max(0, peak_bytes(scored) - captures - scores)
-    return Memory({"captures and gradients": captures, "activations": working, "scores": scores}, flops(scored))
+    parts = {"captures and gradients": captures, "activations": working, "scores": scores}
+    return Memory(parts, flops(scored), flops(scored, precise=True))
 
 
 NOT_TRACED = ("exact",)
