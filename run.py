@@ -106,7 +106,7 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
                 plan.require()
             run_grid(config, workdir, console)
         return
-    plan = plan_run(config)
+    plan = plan_run(config, measure=not _DRY_RUN.value)
     if _DRY_RUN.value:
         print_plan(plan, config, console)
         return

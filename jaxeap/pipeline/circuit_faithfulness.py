@@ -15,8 +15,9 @@ from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
+from jaxeap.pipeline.out_of_memory import Portion, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
-from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
+from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts, ablation_of, read_mean
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.attribute import Cell
 from jaxeap.tasks.selection import Role, Selection
@@ -63,13 +64,19 @@ def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[
     if not hosts.on_first(made):
         everything = Texts.of(selection, role, settings)
         texts = everything.some(range(min(run.config.circuits.examples, len(everything.ids))))
-        lengths = [stop for _, stop in texts.counted]
-        todo = unfinished_batches(lengths, [False] * len(lengths), settings.batch_size)
         model = load_next(sources_of(run.config)[role], run.config.dtype, mesh_of(run.config))
         reference = read_mean(run.inputs["attribute"] / Cell(role, role).name, settings)
-        with run.console.status(f"{role} model: running {len(circuits)} circuits"):
+        lengths = [stop for _, stop in texts.counted]
+
+        def run_circuits(portion: Portion) -> tuple[list[Places], Faithfulness]:
+            todo = unfinished_batches(lengths, [False] * len(lengths), portion.rows)
             batches = [texts.batch(places.filled) for places in todo]
-            found = faithfulness(model, batches, circuits, ablation_of(settings), reference)
+            return todo, faithfulness(model, batches, circuits, ablation_of(settings), reference)
+
+        asked = Portion(min(settings.batch_size, len(lengths)))
+        remedy = f"{SMALLER_TEXTS}, or leave circuits out with --config.circuits.sizes='()'"
+        with run.console.status(f"{role} model: running {len(circuits)} circuits"):
+            todo, found = in_portions(run, "running circuits", asked, run_circuits, remedy=remedy)
         columns = _columns(todo)
         kept = {"values": found.values[:, columns], "full": found.full[columns], "empty": found.empty[columns]}
         if hosts.is_first():

@@ -27,12 +27,14 @@ class StageRun:
         get to the end, and need not be made again.
       inputs: folders of the finished stages that it needs, by name.
       console: where it says what it does.
+      portions: of work, by its kind, that fit into a device's memory where those asked for did not; see `in_portions`.
     """
 
     config: ml_collections.FrozenConfigDict
     folder: Path
     inputs: Mapping[str, Path]
     console: rich.console.Console
+    portions: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def say(self, message: str) -> None:
         """Prints text as it is, brackets included."""

@@ -17,10 +17,11 @@ from jaxeap.models.model import Decoder
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.out_of_memory import Portion, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import read_scores
-from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
+from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts, ablation_of, read_mean
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell
@@ -97,32 +98,38 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
         return effects
 
     effects = hosts.array_from_first(measured).copy()
-    finished = [bool(np.isfinite(row).all()) for row in effects]
-    todo = unfinished_batches([stop for _, stop in texts.counted], finished, settings.batch_size)
-    if not todo:
+    if np.isfinite(effects).all():
         return effects
     model: Decoder = load_next(sources_of(run.config)[cell.model], run.config.dtype, mesh_of(run.config))
     reference = read_mean(run.inputs["attribute"] / cell.name, settings)
-    with progress_bar(
-        run.console, f"{cell.model} model: patching edges", total=sum(len(places.real) for places in todo)
-    ) as advance:
-        for places in todo:
-            patched = attribute(
-                model,
-                texts.batch(places.filled),
-                method="exact",
-                level=settings.level,
-                ablation=ablation_of(settings),
-                reference=reference,
-                edges=edges,
-            )
-            rows = hosts.to_hosts(patched.scores)[: len(places.real), edges[:, 0], edges[:, 1]]
-            ids = [texts.ids[place] for place in places.real]
-            _require_finite(rows, ids, cell.model)
-            if hosts.is_first():
-                write_tensors(first_free(folder, ".safetensors"), {"effects": rows}, {"question_ids": ids})
-            effects[places.real] = rows
-            advance(len(places.real))
+
+    def patch_rest(portion: Portion) -> None:
+        finished = [bool(np.isfinite(row).all()) for row in effects]
+        todo = unfinished_batches([stop for _, stop in texts.counted], finished, portion.rows)
+        with progress_bar(
+            run.console, f"{cell.model} model: patching edges", total=sum(len(places.real) for places in todo)
+        ) as advance:
+            for places in todo:
+                patched = attribute(
+                    model,
+                    texts.batch(places.filled),
+                    method="exact",
+                    level=settings.level,
+                    ablation=ablation_of(settings),
+                    reference=reference,
+                    edges=edges,
+                )
+                rows = hosts.to_hosts(patched.scores)[: len(places.real), edges[:, 0], edges[:, 1]]
+                ids = [texts.ids[place] for place in places.real]
+                _require_finite(rows, ids, cell.model)
+                if hosts.is_first():
+                    write_tensors(first_free(folder, ".safetensors"), {"effects": rows}, {"question_ids": ids})
+                effects[places.real] = rows
+                advance(len(places.real))
+
+    asked = Portion(min(settings.batch_size, len(texts.ids)))
+    remedy = f"{SMALLER_TEXTS}, or leave the audit out with --config.audit.edges=0"
+    in_portions(run, "patching edges", asked, patch_rest, remedy=remedy)
     return effects
 
 

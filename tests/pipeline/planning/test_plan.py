@@ -72,8 +72,8 @@ def test_a_7b_run_without_a_network(monkeypatch):
 def test_time_is_operations_or_bytes_over_the_supposed_rate():
     config = full_size()
     slow = plan_run(config)
-    config.plan.teraflops *= 2
-    config.plan.gb_per_second *= 2
+    assert slow.rates.origin == "supposed"
+    config.plan.teraflops, config.plan.gb_per_second = 300.0, 2000.0
     fast = plan_run(config)
     for one, other in zip(
         (*slow.answering_hours, slow.scoring_hours), (*fast.answering_hours, fast.scoring_hours), strict=True
