@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxeap.report import notation
-from jaxeap.report.files import write_png, write_text
+from jaxeap.report.files import write_markdown_text, write_png, write_text
 from jaxeap.report.style import BASE, NEUTRAL, TUNED, bare
 from jaxeap.weights.contrast import TensorContrast, WeightContrast, kind_of
 
@@ -114,7 +114,7 @@ def write_weight_contrast(folder: str | os.PathLike[str], contrast: WeightContra
     content = json.dumps(dataclasses.asdict(contrast), indent=1) + "\n"
     return (
         write_text(folder / "weights.json", content),
-        write_text(folder / TABLE, weight_markdown(contrast)),
+        write_markdown_text(folder / TABLE, weight_markdown(contrast)),
         write_png(folder / PLOT, weight_plot(contrast)),
     )
 

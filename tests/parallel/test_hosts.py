@@ -1,4 +1,4 @@
-"""Many hosts: decisions, arrays, failures, between two processes of four devices; and one process, to which all is nothing."""
+"""Many hosts: decisions, arrays and failures between two processes; one process, to which all of it is nothing."""
 
 import importlib.util
 import json

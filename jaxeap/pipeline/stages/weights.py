@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxeap.models.manifest import MANIFEST
 from jaxeap.pipeline.pair import sources_of
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.report.files import write_text
+from jaxeap.report.files import write_markdown_text
 from jaxeap.report.weight_contrast import TABLE, write_weight_contrast
 from jaxeap.weights.contrast import contrast_weights
 
@@ -20,7 +20,7 @@ def contrast_pair_weights(run: StageRun) -> None:
             f"Weights were not compared: {' and '.join(converted)} {verb} converted. `python -m jaxeap.weights` "
             "compares the Hugging Face folders, which `python -m checkpoint_convert --to-hf` gives back.\n"
         )
-        write_text(run.folder / TABLE, note)
+        write_markdown_text(run.folder / TABLE, note)
         run.say(note.strip())
         return
     found = contrast_weights(
