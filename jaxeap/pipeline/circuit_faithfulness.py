@@ -71,9 +71,7 @@ def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[
         asked, least = Portion(min(settings.batch_size, len(lengths))), Portion(fewest_rows(model))
         remedy = f"{SMALLER_TEXTS}, or leave circuits out with --config.circuits.sizes='()'"
         with run.console.status(f"{role} model: running {len(circuits)} circuits"):
-            todo, found = in_portions(
-                run, "running circuits", asked, run_circuits, least=Portion(fewest_rows(model)), remedy=remedy
-            )
+            todo, found = in_portions(run, "running circuits", asked, run_circuits, least=least, remedy=remedy)
         columns = _columns(todo)
         kept = {"values": found.values[:, columns], "full": found.full[columns], "empty": found.empty[columns]}
         write_tensors(path, kept, {"question_ids": texts.ids})
