@@ -16,7 +16,7 @@ import jax
 from jax.sharding import PartitionSpec
 
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.parameters import Weights, parameter_specs
+from jaxeap.models.parameters import Weights, constrain_layers, parameter_specs
 from jaxeap.parallel.mesh import entered_mesh
 from jaxeap.parallel.sharding import RULES, axes_of, divided
 
@@ -79,7 +79,7 @@ class Part:
           config: its shape.
           *arguments: (argument, its partition specs in the same form).
         """
-        layers = {name: weights["layers"][name] for name in EXPANDING if name in weights["layers"]}
+        layers = {name: array for name, array in constrain_layers(weights, config).items() if name in EXPANDING}
         specs = {"layers": {name: self._weight_spec(config, name) for name in layers}}
         if entered_mesh() is None:
             return function({"layers": layers}, *(argument for argument, _ in arguments))
@@ -99,9 +99,12 @@ class Part:
         """Sums over the whole width from sums over each device's slice of it."""
         return jax.lax.psum(sums, self.width) if self.width else sums
 
-    def own(self, start: Any) -> Any:
-        """Arrays that are the same everywhere, as the start of sums that are each device's own."""
-        axes = (*self.examples, *self.width)
+    def own(self, start: Any, of_width: bool = True) -> Any:
+        """Arrays that are the same everywhere, as the start of sums that are each device's own.
+
+        Sums over a device's own examples and, if `of_width`, over its own slice of the width.
+        """
+        axes = (*self.examples, *self.width) if of_width else self.examples
         return jax.lax.pcast(start, axes, to="varying") if axes else start
 
     def all_heads(self, x: jax.Array, kind: str) -> jax.Array:

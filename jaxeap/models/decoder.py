@@ -14,7 +14,7 @@ from jaxeap.models.attention import attend, divide_by_post_norm, project, write
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.mlp import gated_mlp
 from jaxeap.models.norm import norm
-from jaxeap.models.parameters import Weights
+from jaxeap.models.parameters import Weights, constrain_layers
 from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.rope import RopeConfig, rotate, rotations
 from jaxeap.models.routed_mlp import routed_mlp
@@ -185,7 +185,7 @@ def positions_of(mask: jax.Array) -> jax.Array:
 
 def embed(weights: Weights, config: ModelConfig, tokens: jax.Array) -> jax.Array:
     """Output of the source `embed`, [B, T, D], for tokens [B, T]: scaled rows of the embedding."""
-    rows = constrain(jnp.take(weights["embedding"], tokens, axis=0), "residual")
+    rows = _rows(weights["embedding"], tokens)
     return rows if config.embedding_scale == 1.0 else rows * jnp.asarray(config.embedding_scale, rows.dtype)
 
 
@@ -193,7 +193,13 @@ def position_embedding(weights: Weights, positions: jax.Array) -> jax.Array | No
     """Rows of the table of position embeddings at positions [B, T], [B, T, D]; None where there is no table."""
     if "positions" not in weights:
         return None
-    return constrain(jnp.take(weights["positions"], positions, axis=0), "residual")
+    return _rows(weights["positions"], positions)
+
+
+def _rows(table: jax.Array, places: jax.Array) -> jax.Array:
+    """Rows of a table [N, D] at places [B, T]: [B, T, D]; each device gives those that it holds."""
+    rows = jnp.take(table, constrain(places, "tokens"), axis=0)
+    return constrain(constrain(rows, "read"), "residual")
 
 
 def mixing(
@@ -281,7 +287,8 @@ def run_layers(
     """
     chex.assert_shape(embedding, (*mask.shape, config.embed_dim))
     step = layer_step(config, mask, propagation)
-    layered = (weights["layers"], layer_windows(config), None if taps is None else taps.layers, overrides)
+    layers = constrain_layers(weights, config)
+    layered = (layers, layer_windows(config), None if taps is None else taps.layers, overrides)
     if config.learned_positions and mask.shape[1] > config.learned_positions:
         raise ValueError(f"{mask.shape[1]} tokens were given, the model has {config.learned_positions} positions")
     positions = position_embedding(weights, positions_of(mask))

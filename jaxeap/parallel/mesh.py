@@ -35,10 +35,9 @@ def mesh_of_arrays(tree: Any) -> Mesh | AbstractMesh | None:
 
     Of arrays inside a `jax.jit`, of which nobody knows where they will be, it is None too.
     """
-    for leaf in jax.tree.leaves(tree):
-        if not isinstance(leaf, jax.core.Tracer) and isinstance(found := getattr(leaf, "sharding", None), NamedSharding):
-            return found.mesh
-    return None
+    known = (leaf for leaf in jax.tree.leaves(tree) if not isinstance(leaf, jax.core.Tracer))
+    found = (getattr(leaf, "sharding", None) for leaf in known)
+    return next((sharding.mesh for sharding in found if isinstance(sharding, NamedSharding)), None)
 
 
 def entered(mesh: Mesh | AbstractMesh | None) -> contextlib.AbstractContextManager[Any]:
@@ -53,3 +52,8 @@ def entered_mesh() -> AbstractMesh | None:
     """The mesh that is entered; None without one, or inside `jax.shard_map`, where each device is on its own."""
     mesh = jax.sharding.get_abstract_mesh()
     return None if mesh.empty or any(kind != AxisType.Auto for kind in mesh.axis_types) else mesh
+
+
+def example_groups(mesh: Mesh | AbstractMesh | None) -> int:
+    """Into how many groups the devices of a mesh are cut that share out examples."""
+    return 1 if mesh is None else mesh.shape.get(AXES[0], 1)

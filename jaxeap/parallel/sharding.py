@@ -39,15 +39,12 @@ ARRAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Logical axes of every kind of activation. Those of parameters stand with their shapes, in `ParameterSpec.axes`."""
 
-WEIGHTS: frozenset[frozenset[str]] = frozenset(
-    frozenset(axes)
-    for axes in (
-        ("vocab", "embed"),
-        ("positions", "embed"),
-        ("layers", "embed", "heads", "head"),
-        ("layers", "embed", "kv_heads", "head"),
-        ("layers", "experts", "embed", "mlp"),
-    )
+PARAMETERS = (
+    ("vocab", "embed"),
+    ("positions", "embed"),
+    ("layers", "embed", "heads", "head"),
+    ("layers", "embed", "kv_heads", "head"),
+    ("layers", "embed", "experts", "mlp"),
 )
 """Logical axes that meet in one parameter: what rules are checked for when they are declared."""
 
@@ -94,10 +91,10 @@ class ShardingRules:
     slots: Along = None
 
     def __post_init__(self) -> None:
+        for axes in PARAMETERS:
+            self._check(f"axes {axes} of one parameter", [self.along(axis) for axis in axes])
         for kind, axes in ARRAYS.items():
             self._check(f"axes {axes} of {kind}", [self.along(axis) for axis in ("layers", *axes)])
-        for weight in WEIGHTS:
-            self._check(f"axes {tuple(sorted(weight))} of one parameter", [self.along(axis) for axis in weight])
 
     def along(self, axis: str) -> tuple[str, ...]:
         """Mesh axes of a logical axis."""
@@ -159,7 +156,15 @@ def constrain(x: jax.Array, kind: str, rules: ShardingRules = RULES) -> jax.Arra
       kind: a key of `ARRAYS`.
       rules: see there.
     """
+    return constrain_axes(x, axes_of(kind, x.ndim), rules)
+
+
+def constrain_axes(x: jax.Array, axes: Sequence[str], rules: ShardingRules = RULES) -> jax.Array:
+    """`constrain` for an array of no kind in `ARRAYS`, a parameter for one, with its logical axes."""
     mesh = entered_mesh()
-    if mesh is None:
-        return x
-    return jax.lax.with_sharding_constraint(x, rules.partition(x.shape, axes_of(kind, x.ndim), mesh))
+    return x if mesh is None else jax.lax.with_sharding_constraint(x, rules.partition(x.shape, axes, mesh))
+
+
+def replicated(x: jax.Array) -> jax.Array:
+    """x, whole on every device of the entered mesh, as every host needs it to read it; x itself where there is none."""
+    return x if entered_mesh() is None else jax.lax.with_sharding_constraint(x, PartitionSpec())

@@ -15,7 +15,7 @@ from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
-from jaxeap.pipeline.out_of_memory import Portion, in_portions
+from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts, ablation_of, read_mean
 from jaxeap.pipeline.stage import StageRun
@@ -73,10 +73,10 @@ def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[
             batches = [texts.batch(places.filled) for places in todo]
             return todo, faithfulness(model, batches, circuits, ablation_of(settings), reference)
 
-        asked = Portion(min(settings.batch_size, len(lengths)))
+        asked, least = Portion(min(settings.batch_size, len(lengths))), Portion(fewest_rows(model))
         remedy = f"{SMALLER_TEXTS}, or leave circuits out with --config.circuits.sizes='()'"
         with run.console.status(f"{role} model: running {len(circuits)} circuits"):
-            todo, found = in_portions(run, "running circuits", asked, run_circuits, remedy=remedy)
+            todo, found = in_portions(run, "running circuits", asked, run_circuits, least=least, remedy=remedy)
         columns = _columns(todo)
         kept = {"values": found.values[:, columns], "full": found.full[columns], "empty": found.empty[columns]}
         if hosts.is_first():

@@ -10,6 +10,7 @@ from typing import TypeVar
 import jax
 
 from jaxeap.attribution.contraction import CHUNK_BYTES
+from jaxeap.models.model import Decoder
 from jaxeap.pipeline.stage import StageRun
 
 Result = TypeVar("Result")
@@ -31,9 +32,13 @@ class Portion:
     chunk_bytes: int = CHUNK_BYTES
 
     def halved(self, least: Portion) -> Portion | None:
-        """Half the rows, or at the least of them half the chunk; None where that is the least as well."""
+        """Half the rows, or at the least of them half the chunk; None where that is the least as well.
+
+        Rows stay a multiple of the least, so that devices can share them out.
+        """
         if self.rows > least.rows:
-            return dataclasses.replace(self, rows=max(least.rows, self.rows // 2))
+            half = self.rows // 2
+            return dataclasses.replace(self, rows=max(least.rows, half - half % least.rows))
         if self.chunk_bytes > least.chunk_bytes:
             return dataclasses.replace(self, chunk_bytes=max(least.chunk_bytes, self.chunk_bytes // 2))
         return None
@@ -91,6 +96,16 @@ def in_portions(
             )
         run.say(f"{what}: a device ran out of memory; going on with {smaller.smaller_than(portion)}")
         portion = run.portions[what] = smaller
+
+
+def devices_of(model: Decoder) -> int:
+    """On how many devices the model computes."""
+    return 1 if model.mesh is None else model.mesh.size
+
+
+def fewest_rows(model: Decoder) -> int:
+    """One for each group of devices that share out a batch; fewer would be computed by every group whole."""
+    return 1 if model.mesh is None else model.mesh.shape["data"]
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from jaxeap.models.model import Decoder
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
-from jaxeap.pipeline.out_of_memory import Portion, in_portions
+from jaxeap.pipeline.out_of_memory import Portion, devices_of, fewest_rows, in_portions
 from jaxeap.pipeline.planning.memory import position_bytes, scoring_flops
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores
@@ -179,7 +178,7 @@ def score_rest(run: StageRun, target: Target, model: Decoder, role: Role) -> Non
         "scoring edges",
         Portion(min(settings.batch_size, len(texts.ids))),
         lambda portion: _score(run, target, model, role, reference, portion),
-        least=Portion(1, position_bytes(model.config, settings.level)),
+        least=Portion(fewest_rows(model), position_bytes(model.config, settings.level)),
         remedy=SMALLER_TEXTS,
     )
 
@@ -190,7 +189,7 @@ def _score(
     """What is left, in batches of so many rows; the device computes a batch while the one before is written."""
     settings, texts, what = run.config.attribution, target.texts, f"{role} model on {target.what}"
     todo = unfinished(target, portion.rows)
-    speed = Throughput.of_devices(math.prod(run.config.mesh.values()))
+    speed = Throughput.of_devices(devices_of(model))
     shapes: set[tuple[int, int]] = set()
 
     def start(places: Places) -> tuple[Batch, AttributionResult]:
@@ -289,7 +288,8 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
                 advance(len(places.real))
 
     asked = Portion(min(settings.batch_size, len(lengths)))
-    in_portions(run, "mean of the sources", asked, add_rest, remedy=SMALLER_TEXTS)
+    least = Portion(fewest_rows(model))
+    in_portions(run, "mean of the sources", asked, add_rest, least=least, remedy=SMALLER_TEXTS)
     assert sums is not None
     mean = _sources(_arrays(mean_of_sums([sums])))
     if hosts.is_first():

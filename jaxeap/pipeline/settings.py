@@ -65,11 +65,14 @@ def default_config() -> ml_collections.ConfigDict:
     config.adapter_base = config_dict.placeholder(str)
     # Of weights and activations; scores are float32 always.
     config.dtype = "float32"
-    # Devices over which the weights are cut: along the residual width, and along heads, feed-forward width and
-    # vocabulary. 1 x 1 is one device. Changes speed and memory, and results by rounding alone.
+    # Groups of devices that share out the examples, and the devices of a group, over which the weights are cut: along
+    # the residual width (fsdp), and along heads, feed-forward width and vocabulary (tensor). 0 is chosen: the smallest
+    # group that holds the model, and all devices (of a CPU: one). Changes speed and memory, and results by rounding
+    # alone; docs/sharding.md.
     config.mesh = ml_collections.ConfigDict()
-    config.mesh.fsdp = 1
-    config.mesh.tensor = 1
+    config.mesh.data = 0
+    config.mesh.fsdp = 0
+    config.mesh.tensor = 0
 
     # A file of JSON lines; "arithmetic:test", "arithmetic:train" (or another task of `jaxeap.tasks.lab_tasks`) for
     # generated ones; "hub:gsm8k" (or another of `jaxeap.tasks.question_sets`) for a set from the Hugging Face Hub.

@@ -92,8 +92,6 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.batch_size",
         "audit.examples",
         "bootstrap.resamples",
-        "mesh.fsdp",
-        "mesh.tensor",
         "plan.prompt_tokens",
         "plan.answer_tokens",
         "contrast.position_bands",
@@ -107,6 +105,9 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         if settings[key] is not None and settings[key] < 1:
             yield f"config.{key} is {settings[key]}; it must be at least 1"
     not_negative = (
+        "mesh.data",
+        "mesh.fsdp",
+        "mesh.tensor",
         "question_seed",
         "attribution.seed",
         "audit.seed",

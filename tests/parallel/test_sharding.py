@@ -33,7 +33,9 @@ def test_two_axes_along_one_are_refused(mesh: jax.sharding.Mesh):
 
 
 def test_rules_can_be_others(mesh: jax.sharding.Mesh):
-    sharding = sharding_of((3, 20, 8, 4), QUERY, mesh, ShardingRules(embed=None, heads=None, head="tensor"))
+    sharding = sharding_of(
+        (3, 20, 8, 4), QUERY, mesh, ShardingRules(embed=None, heads=None, kv_heads=None, head="tensor")
+    )
     assert sharding == NamedSharding(mesh, PartitionSpec(None, None, None, "tensor"))
     array = jax.device_put(np.zeros((3, 20, 8, 4), np.float32), sharding)
     assert {shard.data.shape for shard in array.addressable_shards} == {(3, 20, 8, 1)}

@@ -1,12 +1,15 @@
 """Work goes on in halved portions after the error that JAX really raises, which an absurd allocation provokes."""
 
+import types
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxeap.pipeline.out_of_memory import Portion, in_portions, ran_out_of_memory
+from jaxeap.parallel.mesh import make_mesh
+from jaxeap.pipeline.out_of_memory import Portion, devices_of, fewest_rows, in_portions, ran_out_of_memory
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import StageRun
 
@@ -62,6 +65,17 @@ def test_a_single_row_that_does_not_fit_gets_smaller_chunks_and_in_the_end_an_er
         ValueError, match=r"patching: the device has no memory for a single row at once; buy more \(RES"
     ):
         in_portions(run, "patching", Portion(1, 1000), work, remedy="buy more")
+
+
+def test_rows_stay_a_multiple_of_the_groups_that_share_them_out():
+    least = Portion(4)
+    assert Portion(24).halved(least) == Portion(12)
+    assert Portion(12).halved(least) == Portion(4)
+    assert Portion(4).halved(least) is None
+    one: Any = types.SimpleNamespace(mesh=None)
+    four: Any = types.SimpleNamespace(mesh=make_mesh(data=2, fsdp=2, tensor=1))
+    assert (fewest_rows(one), devices_of(one)) == (1, 1)
+    assert (fewest_rows(four), devices_of(four)) == (2, 4)
 
 
 def test_other_errors_pass_and_nothing_is_tried_again(run):

@@ -1,4 +1,4 @@
-"""Bytes of the weights, and bytes and operations of scoring, from the functions themselves."""
+"""Bytes and operations of scoring, from the functions themselves."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights, abstract_weights, parameter_specs
-from jaxeap.parallel.mesh import AXES
-from jaxeap.parallel.sharding import ShardingRules
+from jaxeap.parallel.automatic import weight_bytes as weight_bytes
 from jaxeap.pipeline.planning.program import flops, peak_bytes, traced, tree_bytes
 
 
@@ -51,16 +50,6 @@ class Memory:
 def parameter_count(config: ModelConfig) -> int:
     """How many numbers the model's weights are."""
     return sum(math.prod(spec.shape) for spec in parameter_specs(config).values())
-
-
-def weight_bytes(config: ModelConfig, dtype: str, fsdp: int = 1, tensor: int = 1) -> int:
-    """Bytes of the weights on each of fsdp * tensor devices, laid out by the rules by which they are loaded."""
-    mesh, rules = jax.sharding.AbstractMesh((1, fsdp, tensor), AXES), ShardingRules()
-    total = 0
-    for spec in parameter_specs(config).values():
-        placed = rules.partition(spec.shape, spec.axes, mesh)  # type: ignore[arg-type]  # only its shape is asked for
-        total += math.prod(spec.shape) // math.prod(mesh.shape[axis] for axis in placed if axis is not None)
-    return total * jnp.dtype(dtype).itemsize
 
 
 @functools.cache

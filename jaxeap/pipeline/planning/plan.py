@@ -13,6 +13,7 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
+from jaxeap.pipeline.pair import mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
     NOT_TRACED,
@@ -49,10 +50,10 @@ class Plan:
       work: how much there is to answer and to score.
       device_bytes: memory of a device.
       known: whether the device, or a setting, said so; else it is supposed.
-      devices: of the mesh: (fsdp, tensor).
+      devices: of the mesh: (data, fsdp, tensor).
       weights: bytes on each device, of the one model that is in memory at a time.
       answering: bytes while answers are written; None where they are imported.
-      scoring: bytes and operations of a batch that is scored.
+      scoring: bytes and operations of a group's share of a batch that is scored.
       rows: batch sizes (answering, scoring).
       cache_tokens: that the key/value cache has room for; 0 where answers are imported.
       chunk: positions expanded at once while scoring, and the bytes of that.
@@ -71,7 +72,7 @@ class Plan:
     work: Workload
     device_bytes: float
     known: bool
-    devices: tuple[int, int]
+    devices: tuple[int, int, int]
     weights: int
     answering: Memory | None
     scoring: Memory
@@ -126,7 +127,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
     device_bytes, known = device_memory(config.plan.device_gb)
-    fsdp, tensor = config.mesh.fsdp, config.mesh.tensor
+    mesh = mesh_sizes(config, shape)
+    fsdp, tensor = mesh.fsdp, mesh.tensor
     weights = weight_bytes(shape, config.dtype, fsdp, tensor)
     method = "eap" if config.attribution.method in NOT_TRACED else config.attribution.method
 
@@ -135,10 +137,14 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     def answering(rows: int) -> Memory:
         return answering_memory(shape, config.dtype, options, rows, work.longest_prompt)
 
+    def share(rows: int) -> int:
+        """Rows of a scored batch on each group of devices: each has its own, or all have all."""
+        return rows // mesh.data if rows % mesh.data == 0 else rows
+
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
+        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
@@ -163,7 +169,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
                 _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
             )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
-    tokens = rows[1] * work.scored_length
+    tokens = share(rows[1]) * work.scored_length
     speed = rates(config.plan.teraflops, config.plan.gb_per_second, shape, config.dtype, tokens, measure)
 
     def writing(length: int) -> tuple[float, float]:
@@ -189,10 +195,19 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     buckets = work.buckets(rows[1])
     # Per token, shorter examples take the same but for attention, which is little beside the weights.
     batches = MODELS * sum(bucket.batches * bucket.length for bucket in buckets) / work.scored_length
-    scoring_flops = batches * score.flops
+    of_group = batches * score.flops, batches * score.precise_flops
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
     if config.questions.startswith(HUB) and config.question_revision is None:
         notes.append("config.question_revision must be given before the run")
+    if 0 in config.mesh.values() and jax.device_count() > 1:
+        notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
+    if rows[1] % mesh.data:
+        notes.append(
+            f"batches of {rows[1]} rows cannot be shared out by {mesh.data} groups of devices, so each group scores "
+            f"them whole; let --config.attribution.batch_size be a multiple of {mesh.data}"
+        )
+    if mesh.data > 1 and answer is not None:
+        notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
     if fsdp * tensor > 1:
         notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
@@ -204,7 +219,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         work=work,
         device_bytes=device_bytes,
         known=known,
-        devices=(fsdp, tensor),
+        devices=(mesh.data, fsdp, tensor),
         weights=weights,
         answering=answer,
         scoring=score,
@@ -217,9 +232,9 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         buckets=buckets,
         score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,
         answering_flops=supposed[0],
-        scoring_flops=scoring_flops,
+        scoring_flops=of_group[0] * (rows[1] // share(rows[1])),
         answering_hours=(supposed[1], longest[1]),
-        scoring_hours=speed.seconds(scoring_flops, batches * score.precise_flops) / (fsdp * tensor) / 3600,
+        scoring_hours=speed.seconds(*of_group) / (fsdp * tensor) / 3600,
         rates=speed,
         problems=tuple(problems),
         notes=tuple(notes),

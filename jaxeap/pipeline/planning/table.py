@@ -24,12 +24,12 @@ def plan_table(plan: Plan, config: ml_collections.ConfigDict) -> Table:
 
 def plan_rows(plan: Plan, config: ml_collections.ConfigDict) -> list[tuple[str, str, str]]:
     """Item, value, and how it comes about."""
-    work, fsdp, tensor = plan.work, *plan.devices
-    count = fsdp * tensor
+    work, data, fsdp, tensor = plan.work, *plan.devices
+    count = data * fsdp * tensor
     rows = [
         ("model", _short(plan.parameters), f"parameters; {plan.config.family}, {plan.config.num_layers} layers"),
         ("questions", f"{work.questions:,}", f"each asked of both models; {work.scored:,} are scored at most"),
-        ("devices", f"{count}", f"mesh fsdp {fsdp} x tensor {tensor}; {_memory(plan)}"),
+        ("devices", f"{count}", f"mesh data {data} x fsdp {fsdp} x tensor {tensor}; {_memory(plan)}"),
         ("weights", _gb(plan.weights), f"{config.dtype}, a device; one model at a time"),
     ]
     if plan.answering is not None:

@@ -17,7 +17,7 @@ from jaxeap.models.model import Decoder
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.out_of_memory import Portion, in_portions
+from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import read_scores
@@ -129,7 +129,7 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
 
     asked = Portion(min(settings.batch_size, len(texts.ids)))
     remedy = f"{SMALLER_TEXTS}, or leave the audit out with --config.audit.edges=0"
-    in_portions(run, "patching edges", asked, patch_rest, remedy=remedy)
+    in_portions(run, "patching edges", asked, patch_rest, least=Portion(fewest_rows(model)), remedy=remedy)
     return effects
 
 

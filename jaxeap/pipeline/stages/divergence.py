@@ -18,7 +18,7 @@ from jaxeap.models.parameters import Weights
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
-from jaxeap.pipeline.out_of_memory import Portion, in_portions
+from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts
@@ -92,7 +92,7 @@ def _keep_residuals(run: StageRun, texts: dict[Role, Texts]) -> tuple[Weights, M
                         write_tensors(first_free(folder, SUFFIX), {"residuals": rows}, {"question_ids": ids})
                     advance(1)
 
-    in_portions(run, "predicting", _asked(run), keep_rest, remedy=REMEDY)
+    in_portions(run, "predicting", _asked(run), keep_rest, least=Portion(fewest_rows(model)), remedy=REMEDY)
     return head_of(model.weights, model.config), model.config
 
 
@@ -119,7 +119,7 @@ def _divergences(
                         found[role][its_texts.ids[place]] = float(each.mean(dtype=float))
                     advance(1)
 
-    in_portions(run, "predicting", _asked(run), compare_rest, remedy=REMEDY)
+    in_portions(run, "predicting", _asked(run), compare_rest, least=Portion(fewest_rows(model)), remedy=REMEDY)
     _require_finite(found)
     return found
 

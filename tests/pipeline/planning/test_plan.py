@@ -148,6 +148,23 @@ def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
     assert any("counted whole on every device" in note for note in plan.notes)
 
 
+def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
+    config = full_size()
+    one = plan_run(config)
+    config.mesh.data = 4
+    four = plan_run(config)
+    assert four.scoring.total == pytest.approx(one.scoring.total / 4, rel=0.2)
+    assert four.scoring.parts["scores"] == one.scoring.parts["scores"] / 4
+    assert four.scoring_flops == pytest.approx(one.scoring_flops)
+    assert four.scoring_hours == pytest.approx(one.scoring_hours / 4)
+    assert (four.answering, four.answering_hours, four.weights) == (one.answering, one.answering_hours, one.weights)
+    assert "mesh data 4 x fsdp 1 x tensor 1" in printed(four, config)
+    config.attribution.batch_size = 6
+    uneven = plan_run(config)
+    assert any("batches of 6 rows cannot be shared out by 4 groups" in note for note in uneven.notes)
+    assert uneven.scoring.parts["scores"] == 3 * four.scoring.parts["scores"]
+
+
 def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
     config = full_size()
     config.plan.device_gb = None
