@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 from jaxeap.models.model import Decoder
-from jaxeap.parallel import hosts
+from jaxeap.parallel.mesh import entered
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
@@ -121,6 +121,7 @@ class ContinuousBatch:
         self._weights, self._config, self._options, self._stop, self._report = (
             model.weights, model.config, options, stop, report,
         )  # fmt: skip
+        self._mesh = model.mesh
         self._drawing = Drawing(float(options.temperature), options.top_k, float(options.top_p))
         self._key = jax.random.key(options.seed)
         self._stop_tokens = tuple(stop_tokens)
@@ -178,20 +179,21 @@ class ContinuousBatch:
         blocks = np.full((size, self._blocks_for(length)), self._cache.blocks, np.int32)
         for place, row in enumerate(group):
             blocks[place, : len(row.blocks)] = row.blocks
-        self._cache, tokens, finite = prefill(
-            self._weights,
-            self._config,
-            self._cache,
-            prompts,
-            lengths,
-            blocks,
-            _asked(group, size),
-            self._key,
-            self._drawing,
-        )
+        with entered(self._mesh):
+            self._cache, tokens, finite = prefill(
+                self._weights,
+                self._config,
+                self._cache,
+                prompts,
+                lengths,
+                blocks,
+                _asked(group, size),
+                self._key,
+                self._drawing,
+            )
         _require_finite(finite)
         ended = []
-        for row, token in zip(group, hosts.to_hosts(tokens).tolist(), strict=False):
+        for row, token in zip(group, np.asarray(tokens).tolist(), strict=False):
             self._rows[self._rows.index(None)] = row
             ended += self._write(row, [token])
         self._report(len(ended), len(group), 0)
@@ -252,21 +254,22 @@ class ContinuousBatch:
                 latest[place], lengths[place], written[place] = row.tokens[-1], row.cached, len(row.tokens)
                 live[place] = True
         waited_for = bool(self._waiting or self._aside)
-        self._cache, drawn = decode(
-            self._weights,
-            self._config,
-            self._cache,
-            table,
-            Rows(latest, lengths, written, live),
-            _asked(self._rows, size),
-            self._key,
-            np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
-            self._drawing,
-            stop_tokens=self._stop_tokens,
-            room=min(STEPS, self._options.max_new_tokens),
-            max_new_tokens=self._options.max_new_tokens,
-        )
-        drawn = hosts.to_hosts(drawn)
+        with entered(self._mesh):
+            self._cache, drawn = decode(
+                self._weights,
+                self._config,
+                self._cache,
+                table,
+                Rows(latest, lengths, written, live),
+                _asked(self._rows, size),
+                self._key,
+                np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
+                self._drawing,
+                stop_tokens=self._stop_tokens,
+                room=min(STEPS, self._options.max_new_tokens),
+                max_new_tokens=self._options.max_new_tokens,
+            )
+        drawn = jax.device_get(drawn)
         _require_finite(drawn.finite)
         return drawn
 
@@ -298,5 +301,5 @@ def _asked(rows: Sequence[_Row | None], size: int) -> Asked:
 
 
 def _require_finite(finite: jax.Array) -> None:
-    if not hosts.to_hosts(finite):
+    if not finite:
         raise ValueError("the model's logits are not finite: its weights are damaged, or overflow in this dtype")

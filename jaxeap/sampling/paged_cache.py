@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jaxeap.models.cache import require_room
 from jaxeap.models.config import ModelConfig
-from jaxeap.parallel.sharding import sharding_of
+from jaxeap.parallel.sharding import axes_of, sharding_of
 from jaxeap.sampling.options import SamplingOptions
 
 SLOTS_AT_ONCE = {"cpu": 64}
@@ -49,8 +49,7 @@ class PagedCache:
         key = (config.num_layers, blocks, config.num_kv_heads, config.head_dim, slots)
         value = (*key[:3], slots, config.head_dim)
         mesh = getattr(like.sharding, "mesh", None)
-        axes = ("layers", "positions", "kv_heads", "positions", "positions")
-        where = like.sharding if mesh is None else sharding_of(key, axes, mesh)
+        where = like.sharding if mesh is None else sharding_of(key, axes_of("cache", len(key)), mesh)
         return cls(*(jnp.zeros(shape, like.dtype, device=where) for shape in (key, value)))
 
     @property
