@@ -31,6 +31,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from jaxeap.parallel import hosts
+from jaxeap.parallel.launch import ARRIVAL_SECONDS, SILENCE_SECONDS, Launch, cluster, joined
 from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.compare import compare_runs
 from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
@@ -55,9 +56,9 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of the first of several hosts.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many hosts there are.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
-_ARRIVAL = flags.DEFINE_integer("arrival_seconds", hosts.ARRIVAL_SECONDS, "So long all hosts may take to come.")
+_ARRIVAL = flags.DEFINE_integer("arrival_seconds", ARRIVAL_SECONDS, "So long all hosts may take to come.")
 _SILENCE = flags.DEFINE_integer(
-    "silence_seconds", hosts.SILENCE_SECONDS, "A host that shows no sign of life for so long is given up."
+    "silence_seconds", SILENCE_SECONDS, "A host that shows no sign of life for so long is given up."
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what the run would take of memory, disk and time, and end.")
 
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         for key in unset_keys(arguments):
             config.update_from_flattened_dict({key: None})
-        with raising_on_sigterm(), hosts.joined(_launch()):
+        with raising_on_sigterm(), joined(_launch()):
             if not hosts.is_first():
                 console = rich.console.Console(quiet=True)
             run_or_plan(config, workdir or "", console)
@@ -117,14 +118,14 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
         print_summary(workdir, outcomes, console)
 
 
-def _launch() -> hosts.Launch | None:
+def _launch() -> Launch | None:
     """How this process finds the other hosts; None where it is alone.
 
     Raises:
       ValueError: the flags do not fit together.
     """
-    launch = hosts.Launch(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, _ARRIVAL.value, _SILENCE.value)
-    wanted = launch.num_processes is not None or hosts.cluster() is not None
+    launch = Launch(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, _ARRIVAL.value, _SILENCE.value)
+    wanted = launch.num_processes is not None or cluster() is not None
     return launch if (wanted if _DISTRIBUTED.value is None else _DISTRIBUTED.value) else None
 
 

@@ -10,17 +10,12 @@ be put into words. With one process everything here is the identity.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import importlib
-import importlib.util
 import json
 import math
-import os
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,112 +23,17 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxeap.parallel.liveness import Watch, end_process, last_words
-
-ARRIVAL_SECONDS = 300
-SILENCE_SECONDS = 60
 SEEN_SECONDS = 120
 LATEST = 30 * 24 * 3600
 """Seconds; for waits that end because the other host comes, or because it is found dead."""
 PIECE_BYTES = 1 << 28
 """The most that is gathered on every device at once by `to_hosts`."""
-GO_ON = "start the same command again on all hosts, it goes on from here"
 
 Value = TypeVar("Value")
 
 
 class HostError(RuntimeError):
     """Another host failed, is missing, or differs; the message says which and how."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Launch:
-    """How this process finds the others.
-
-    Attributes:
-      coordinator_address: HOST:PORT of process 0; None where the cluster tells, and likewise the next two.
-      num_processes: of the whole run.
-      process_id: of this one.
-      arrival: seconds within which all must have come.
-      silence: seconds without a sign of life after which a host is given up.
-    """
-
-    coordinator_address: str | None = None
-    num_processes: int | None = None
-    process_id: int | None = None
-    arrival: int = ARRIVAL_SECONDS
-    silence: int = SILENCE_SECONDS
-
-    def __post_init__(self) -> None:
-        given = (self.coordinator_address, self.num_processes, self.process_id)
-        if None in given and set(given) != {None}:
-            raise ValueError("give all of --coordinator_address, --num_processes and --process_id, or none of them")
-        if self.num_processes is not None and not 0 <= (self.process_id or 0) < self.num_processes:
-            raise ValueError(f"--process_id={self.process_id} must be from 0 to {self.num_processes - 1}")
-        if min(self.arrival, self.silence) < 1:
-            raise ValueError("--arrival_seconds and --silence_seconds must be at least 1")
-
-
-def cluster() -> str | None:
-    """The launcher that started this process as one of several, where JAX knows it: its name; None on other machines.
-
-    A launcher that started a single process is none: that one has all devices that it sees.
-    """
-    env = os.environ
-    if {"SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_PROCID", "SLURM_LOCALID"} <= env.keys():
-        return "Slurm" if int(env.get("SLURM_NTASKS", "1")) > 1 else None
-    if "OMPI_MCA_orte_hnp_uri" in env:
-        return "Open MPI" if int(env.get("OMPI_COMM_WORLD_SIZE", "1")) > 1 else None
-    if env.get("JAX_PLATFORMS", "tpu").startswith("tpu") and importlib.util.find_spec("libtpu") and _sees_tpu_chips():
-        return "TPU pod"
-    return None
-
-
-@contextlib.contextmanager
-def joined(launch: Launch | None) -> Iterator[None]:
-    """Joins the other hosts for as long as the body runs; must be entered before anything else asks JAX for devices.
-
-    A host on which the body fails, or which stops showing signs of life, ends all others with one message that names
-    it: an error of theirs where they meet anyway (`on_first`), else from a thread, since a device may never answer.
-
-    Args:
-      launch: None for a single process, to which nothing happens.
-
-    Raises:
-      ValueError: no cluster is recognised and no addresses were given.
-      HostError: the hosts are not alike.
-    """
-    if launch is None:
-        yield
-        return
-    me = _connect(launch)
-    if not several():
-        yield
-        return
-    client, names = _client(), _names()
-    ended = "this process was killed"
-    if me:
-        ended += f", or host 0 ({names[0]}), which leads the others, no longer answers"
-    still = last_words(f"error: {_host(me, names)}: {ended}; {GO_ON}")
-    watch = Watch(client, me, names, launch.silence, GO_ON, still)
-    thread = threading.Thread(target=watch.run, name="jaxeap hosts", daemon=True)
-    thread.start()
-    try:
-        yield
-        barrier("the end", launch.silence)
-    except BaseException as error:
-        if isinstance(error, jax.errors.JaxRuntimeError):
-            # That is how a device speaks of another host's death; the watch knows which, and ends this process.
-            thread.join(watch.patience)
-        watch.stop.set()
-        thread.join()
-        watch.fail(_in_words(error))
-        still()
-        raise
-    watch.stop.set()
-    thread.join()
-    still()
-    jax.distributed.shutdown()
 
 
 def several() -> bool:
@@ -154,17 +54,17 @@ def on_first(function: Callable[[], Value]) -> Value:
     """
     if not several():
         return function()
-    client, key = _client(), _turn("first")
+    service, key = client(), _turn("first")
     if jax.process_index() == 0:
         try:
             value = function()
         except Exception as error:
             kind = type(error)
-            client.key_value_set(key, json.dumps({"error": str(error), "type": [kind.__module__, kind.__qualname__]}))
+            service.key_value_set(key, json.dumps({"error": str(error), "type": [kind.__module__, kind.__qualname__]}))
             raise
-        client.key_value_set(key, json.dumps({"value": value}))
+        service.key_value_set(key, json.dumps({"value": value}))
         return value
-    told = json.loads(client.blocking_key_value_get(key, 1000 * LATEST))
+    told = json.loads(_told(key))
     if "error" in told:
         module, name = told["type"]
         raise _error_of(module, name, told["error"])
@@ -180,12 +80,12 @@ def array_from_first(function: Callable[[], np.ndarray]) -> np.ndarray:
     def send() -> list[Any]:
         nonlocal made
         made = np.ascontiguousarray(function())
-        _client().key_value_set_bytes(key, made.tobytes())
+        client().key_value_set_bytes(key, made.tobytes())
         return [made.dtype.str, made.shape]
 
     dtype, shape = on_first(send)
     if made is None:
-        made = np.frombuffer(_client().blocking_key_value_get_bytes(key, 1000 * LATEST), dtype).reshape(shape)
+        made = np.frombuffer(_told(key, client().blocking_key_value_get_bytes), dtype).reshape(shape)
     return made
 
 
@@ -206,15 +106,15 @@ def barrier(name: str, timeout: int = LATEST) -> None:
     """
     if not several():
         return
-    client, key = _client(), _turn("barrier")
-    client.key_value_set(f"{key}/{jax.process_index()}", "here")
+    service, key = client(), _turn("barrier")
+    service.key_value_set(f"{key}/{jax.process_index()}", "here")
     try:
-        client.wait_at_barrier(key, 1000 * timeout)
+        service.wait_at_barrier(key, 1000 * timeout)
     except jax.errors.JaxRuntimeError as error:
         if "DEADLINE_EXCEEDED" not in str(error):
             raise
-        came = {int(place.rpartition("/")[2]) for place, _ in client.key_value_dir_get(key)}
-        missing = ", ".join(_host(i, _names()) for i in range(jax.process_count()) if i not in came)
+        came = {int(place.rpartition("/")[2]) for place, _ in service.key_value_dir_get(key)}
+        missing = ", ".join(described(i) for i in range(jax.process_count()) if i not in came)
         raise HostError(f"{missing} did not come to {name} within {timeout} s") from error
 
 
@@ -230,15 +130,15 @@ def require_same(what: str, values: Mapping[str, Any]) -> None:
     """
     if not several():
         return
-    client, key = _client(), _turn("same")
-    client.key_value_set(f"{key}/{jax.process_index()}", json.dumps(dict(values), default=str))
+    service, key = client(), _turn("same")
+    service.key_value_set(f"{key}/{jax.process_index()}", json.dumps(dict(values), default=str))
 
     def compare() -> None:
-        found = [json.loads(client.blocking_key_value_get(f"{key}/{i}", 1000 * LATEST)) for i in range(len(_names()))]
+        found = [json.loads(_told(f"{key}/{i}")) for i in range(len(names()))]
         for host, other in enumerate(found):
             if different := [n for n in found[0] | other if found[0].get(n) != other.get(n)]:
                 shown = "; ".join(f"{n} is {_short(other.get(n))}, not {_short(found[0].get(n))}" for n in different)
-                raise HostError(f"{_host(host, _names())} has another {what} than {_host(0, _names())}: {shown}")
+                raise HostError(f"{described(host)} has another {what} than {described(0)}: {shown}")
 
     on_first(compare)
 
@@ -263,8 +163,8 @@ def require_seen(files: Callable[[], Iterable[Path]], seconds: int = SEEN_SECOND
         while _size(Path(name)) != size:
             if time.monotonic() > until:
                 raise HostError(
-                    f"{name}, which host 0 ({_names()[0]}) has written, is not there as written on "
-                    f"{_host(jax.process_index(), _names())}; --workdir must be a folder that all hosts share"
+                    f"{name}, which {described(0)} has written, is not there as written on "
+                    f"{described(jax.process_index())}; --workdir must be a folder that all hosts share"
                 )
             time.sleep(0.2)
 
@@ -306,80 +206,45 @@ def _piece(array: jax.Array, groups: int, start: int, stop: int) -> jax.Array:
     return array.reshape(groups, -1, *array.shape[1:])[:, start:stop]
 
 
-def _connect(launch: Launch) -> int:
-    """Starts the distributed runtime; returns which process this is."""
-    # JAX's own handler would swallow SIGTERM, which is to end the run.
-    jax.config.update("jax_enable_preemption_service", False)
-    who = f"host {launch.process_id} ({socket.gethostname()})" if launch.num_processes else socket.gethostname()
-    count = f"all {launch.num_processes} hosts" if launch.num_processes else "all hosts"
-    late = threading.Timer(
-        launch.arrival,
-        lambda: end_process(
-            f"error: {who} is here, but not {count} came within {launch.arrival} s; missing are those that do not say "
-            f"this. Start the command on every host, and see that each reaches {launch.coordinator_address or 'host 0'}"
-        ),
-    )
-    late.daemon = True
-    late.start()
-    try:
-        jax.distributed.initialize(
-            launch.coordinator_address,
-            launch.num_processes,
-            launch.process_id,
-            # Later than ours: in the end JAX aborts the process, and tells no one which host it misses.
-            initialization_timeout=launch.arrival + 60,
-            heartbeat_timeout_seconds=launch.silence + 300,
-            shutdown_timeout_seconds=launch.silence,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"--distributed: no cluster is recognised here ({error}); give --coordinator_address=HOST:PORT of the "
-            "first host, --num_processes and --process_id"
-        ) from error
-    finally:
-        late.cancel()
-    if several():
-        _client().key_value_set(f"jaxeap/names/{jax.process_index()}", socket.gethostname())
-    return jax.process_index()
-
-
-def _client() -> Any:
+def client() -> Any:
     """The coordination service's client. JAX shows it nowhere else; Orbax takes it from the same place."""
     from jax._src import distributed
 
     return distributed.global_state.client
 
 
+def _told(key: str, read: Callable[[str, int], Any] | None = None) -> Any:
+    """A key's value, once another host has set it. It is asked for anew each second, since signals wait meanwhile."""
+    read = read or client().blocking_key_value_get
+    while True:
+        try:
+            return read(key, 1000)
+        except jax.errors.JaxRuntimeError as error:
+            if "DEADLINE_EXCEEDED" not in str(error):
+                raise
+
+
 def _turn(kind: str) -> str:
     """A key that the n-th call of a kind has on every host."""
-    turn = _client().key_value_increment(f"jaxeap/turns/{kind}/{jax.process_index()}", 1)
+    turn = client().key_value_increment(f"jaxeap/turns/{kind}/{jax.process_index()}", 1)
     return f"jaxeap/{kind}/{turn}"
 
 
-def _names() -> list[str]:
+def names() -> list[str]:
     """Of all hosts' machines."""
-    return [_client().blocking_key_value_get(f"jaxeap/names/{i}", 1000 * LATEST) for i in range(jax.process_count())]
+    return [_told(f"jaxeap/names/{i}") for i in range(jax.process_count())]
 
 
-def _host(place: int, names: list[str]) -> str:
-    return f"host {place} ({names[place]})"
-
-
-def _sees_tpu_chips() -> bool:
-    google = "0x1ae0"
-    return any(path.read_text().strip() == google for path in Path("/sys/bus/pci/devices").glob("*/vendor"))
-
-
-def _in_words(error: BaseException) -> str:
-    kind = type(error).__name__
-    return str(error) if isinstance(error, ValueError | OSError | HostError) else f"{kind}: {error}".rstrip(": ")
+def described(host: int) -> str:
+    """A host by its number and its machine's name."""
+    return f"host {host} ({names()[host]})"
 
 
 def _error_of(module: str, name: str, message: str) -> Exception:
     """The error that the first host raised; of classes that are neither Python's nor this project's, another."""
     if (module, name) == (HostError.__module__, HostError.__qualname__):
         return HostError(message)  # It names a host already.
-    message = f"host 0 ({_names()[0]}): {message}"
+    message = f"{described(0)}: {message}"
     if module.partition(".")[0] in ("builtins", "jaxeap"):
         kind = getattr(importlib.import_module(module), name, None)
         if isinstance(kind, type) and issubclass(kind, Exception):

@@ -24,7 +24,7 @@ from jaxeap.pipeline.environment import source_hash
 from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
-from jaxeap.pipeline.pair import sources_of
+from jaxeap.pipeline.pair import mesh_of, mesh_sizes, sources_of
 from jaxeap.pipeline.provenance import RUN_MANIFEST, write_run_manifest
 from jaxeap.pipeline.settings import flat, restricted
 from jaxeap.pipeline.stage import (
@@ -99,6 +99,7 @@ def run_pipeline(
     asked = config
     hosts.on_first(lambda: with_local_models(asked) and None)  # What it downloads the others may find there.
     config = with_local_models(asked)
+    _require_work_for_every_host(config)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder, swept(folder, [s.name for s in STAGES]):
         with console.status("identifying models and questions"):
             identities = _identities(config, folder, siblings)
@@ -119,6 +120,26 @@ def run_pipeline(
         outcomes = [_walk(stage, expected[stage.name], config, folder, console, code) for stage in STAGES]
         hosts.on_first(conclude)
     return outcomes
+
+
+def _require_work_for_every_host(config: ml_collections.ConfigDict) -> None:
+    """Refuses a mesh that leaves out a host, or that hosts have chosen differently.
+
+    Raises:
+      HostError: the hosts would not agree.
+      ValueError: a host has no device in the mesh.
+    """
+    if not hosts.several():
+        return
+    sizes = mesh_sizes(config)
+    hosts.require_same("mesh", dict(zip(("data", "fsdp", "tensor"), sizes[:3], strict=True)))
+    mesh = mesh_of(config)
+    at_work = {0} if mesh is None else {device.process_index for device in mesh.devices.flat}
+    if idle := [str(host) for host in range(jax.process_count()) if host not in at_work]:
+        raise ValueError(
+            f"the mesh has {sizes.devices} of {jax.device_count()} devices, and none of host {', '.join(idle)}; set "
+            f"config.mesh.data, .fsdp and .tensor so that their product is {jax.device_count()}, or start fewer hosts"
+        )
 
 
 def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import jaxeap
-from jaxeap.parallel import hosts
+from jaxeap.parallel import hosts, launch
 from jaxeap.parallel.mesh import make_mesh
 from jaxeap.sampling.generate import generate
 
@@ -83,7 +83,7 @@ def model(folder: Path, over: str) -> None:
 
 
 def main(task: str, process: int, port: int, folder: Path) -> None:
-    with hosts.joined(hosts.Launch(f"127.0.0.1:{port}", 2, process, arrival=120, silence=3)):
+    with launch.joined(launch.Launch(f"127.0.0.1:{port}", 2, process, arrival=120, silence=3)):
         if task == "all":
             decisions(folder)
             arrays()

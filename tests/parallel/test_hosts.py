@@ -12,7 +12,7 @@ import pytest
 
 import jaxeap
 from jaxeap.models.save import save_model
-from jaxeap.parallel import hosts
+from jaxeap.parallel import hosts, launch
 from jaxeap.sampling.generate import generate
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 from tests.parallel.host_process import ARRAY, COUNTED, SEQUENCES
@@ -38,7 +38,7 @@ def test_with_one_process_everything_is_as_it_is(tmp_path):
     hosts.barrier("nobody")
     hosts.require_same("thing", {"a": made})
     hosts.require_seen(lambda: [tmp_path / "missing"])
-    with hosts.joined(None):
+    with launch.joined(None):
         assert not jax.distributed.is_initialized()
     whole = hosts.to_hosts((jax.numpy.asarray(ARRAY), 3))
     assert (whole[0] == ARRAY).all() and whole[1] == 3
@@ -48,11 +48,11 @@ def test_with_one_process_everything_is_as_it_is(tmp_path):
 
 def test_flags_that_do_not_fit_together():
     with pytest.raises(ValueError, match="give all of --coordinator_address, --num_processes and --process_id, or non"):
-        hosts.Launch(num_processes=2)
+        launch.Launch(num_processes=2)
     with pytest.raises(ValueError, match="--process_id=2 must be from 0 to 1"):
-        hosts.Launch("a:1", 2, 2)
+        launch.Launch("a:1", 2, 2)
     with pytest.raises(ValueError, match="must be at least 1"):
-        hosts.Launch(silence=0)
+        launch.Launch(silence=0)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,16 @@ def test_clusters_are_recognised_and_a_laptop_is_none(monkeypatch, variables, fo
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert hosts.cluster() == found
+    assert launch.cluster() == found
 
 
 def test_a_machine_with_tpu_chips_is_one_of_a_pod(monkeypatch):
-    monkeypatch.setattr(hosts, "_sees_tpu_chips", lambda: True)
+    monkeypatch.setattr(launch, "_sees_tpu_chips", lambda: True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "libtpu")
     monkeypatch.delenv("JAX_PLATFORMS")
-    assert hosts.cluster() == "TPU pod"
+    assert launch.cluster() == "TPU pod"
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    assert hosts.cluster() is None
+    assert launch.cluster() is None
 
 
 def test_two_processes_decide_alike_and_compute_what_one_does(tmp_path):
