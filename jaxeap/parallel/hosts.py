@@ -178,6 +178,15 @@ def to_hosts(arrays: Any) -> Any:
     return jax.tree.map(_to_hosts, arrays)
 
 
+def from_first(arrays: Any) -> Any:
+    """As `to_hosts`, but to the bit the same on every host, for what decides what they do next.
+
+    What is not cut over the hosts each computes for itself, and two hosts may round it differently.
+    """
+    whole = to_hosts(arrays)
+    return jax.tree.map(lambda array: array_from_first(lambda: array), whole) if several() else whole
+
+
 def _to_hosts(array: Any) -> np.ndarray:
     if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
         return np.asarray(array)

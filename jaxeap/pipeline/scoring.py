@@ -291,7 +291,7 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
     least = Portion(fewest_rows(model))
     in_portions(run, "mean of the sources", asked, add_rest, least=least, remedy=SMALLER_TEXTS)
     assert sums is not None
-    mean = _sources(_arrays(mean_of_sums([sums])))
+    mean = _sources(hosts.from_first(_arrays(mean_of_sums([sums]))))
     if hosts.is_first():
         write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
         unfinished_path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEVICES = 4
 SECONDS = 600
+NOISE = re.compile(r"cpu_aot_loader|\[Gloo\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,4 +94,7 @@ def started(
 def ended(running: Sequence[subprocess.Popen]) -> list[Ended]:
     """Waits for all."""
     texts = [process.communicate(timeout=SECONDS) for process in running]
-    return [Ended(process.returncode, *text) for process, text in zip(running, texts, strict=True)]
+    return [
+        Ended(process.returncode, output, "\n".join(line for line in errors.splitlines() if not NOISE.search(line)))
+        for process, (output, errors) in zip(running, texts, strict=True)
+    ]
