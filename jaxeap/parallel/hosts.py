@@ -79,7 +79,7 @@ def array_from_first(function: Callable[[], np.ndarray]) -> np.ndarray:
 
     def send() -> list[Any]:
         nonlocal made
-        made = np.ascontiguousarray(function())
+        made = np.asarray(function())
         client().key_value_set_bytes(key, made.tobytes())
         return [made.dtype.str, made.shape]
 

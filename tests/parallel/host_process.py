@@ -30,6 +30,8 @@ def decisions(folder: Path) -> None:
     assert hosts.agree([1, "a"] if first else None) == [1, "a"]
     array = hosts.array_from_first(lambda: ARRAY if first else np.zeros(1))
     assert array.dtype == np.float32 and (array == ARRAY).all()
+    step = hosts.from_first({"count": jax.numpy.int32(7 + jax.process_index()), "rows": np.arange(3)[::2]})
+    assert step["count"].shape == () and int(step["count"]) == 7 and step["rows"].tolist() == [0, 2]
     try:
         hosts.on_first(lambda: (folder / "missing").read_text())
     except FileNotFoundError as error:
