@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
@@ -25,8 +24,9 @@ from jaxeap.models.decoder import (
 from jaxeap.models.parameters import Weights
 from jaxeap.parallel.mesh import entered_mesh
 from jaxeap.parallel.sharding import RULES, constrain, divided, replicated
+from jaxeap.sampling.block_attention import attend_blocks
 from jaxeap.sampling.draw import draw, token_keys
-from jaxeap.sampling.paged_cache import PagedCache, attend_blocks, put_prompts, put_tokens
+from jaxeap.sampling.paged_cache import PagedCache, put_prompts, put_tokens
 
 
 class Drawing(NamedTuple):
@@ -158,7 +158,7 @@ def decode(
     weights: Weights,
     config: ModelConfig,
     cache: PagedCache,
-    table: jax.Array,
+    table: jax.Array | None,
     rows: Rows,
     asked: Asked,
     seed_key: jax.Array,
@@ -175,7 +175,8 @@ def decode(
       weights: tree of `parameter_specs(config)`.
       config: the decoder's shape.
       cache: is used up.
-      table: [B, W] int32 as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it may write.
+      table: [B, W] int32 or None, as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it
+        may write.
       rows: the rows as they stand.
       asked: of the B rows.
       seed_key: scalar PRNG key.
@@ -188,7 +189,7 @@ def decode(
     Returns:
       The cache and what was drawn.
     """
-    batch = table.shape[0]
+    batch = rows.latest.shape[0]
     stops = jnp.array(stop_tokens, jnp.int32)
     began = jnp.sum(rows.live)
 
@@ -218,10 +219,9 @@ def decode(
 
 
 def _step(
-    weights: Weights, config: ModelConfig, cache: PagedCache, table: jax.Array, rows: Rows
+    weights: Weights, config: ModelConfig, cache: PagedCache, table: jax.Array | None, rows: Rows
 ) -> tuple[jax.Array, PagedCache]:
     """Last residual stream [B, D] at every row's newest token, and the cache with that token in it."""
-    chex.assert_equal_shape_prefix([table, rows.latest], 1)
     positions = rows.lengths[:, None]
     rotation, turned = turning(config, positions)
     lengths = jnp.where(rows.live, rows.lengths + 1, 0)
@@ -258,12 +258,12 @@ def _attended(
     query: jax.Array,
     cache: PagedCache,
     layer: jax.Array,
-    table: jax.Array,
+    table: jax.Array | None,
     lengths: jax.Array,
     window: Any,
     config: ModelConfig,
 ) -> jax.Array:
-    """`attend_blocks` [B, H, K]; on a mesh each device attends with its own heads for its own rows."""
+    """`attend_blocks` [B, H, K]; on a mesh each device attends with its own heads, and by a table for its own rows."""
 
     def attend_own(query: jax.Array, cache: PagedCache, layer: Any, table: Any, lengths: Any, window: Any) -> jax.Array:
         return attend_blocks(query, cache, layer, table, lengths, window, config.query_scale, config.attention_softcap)
@@ -271,7 +271,8 @@ def _attended(
     mesh = entered_mesh()
     if mesh is None:
         return attend_own(query, cache, layer, table, lengths, window)
-    rows = divided(len(query), RULES.along("batch"), mesh) or None
+    # Without a table, where a row's blocks are follows from how many rows there are in all.
+    rows = None if table is None else divided(len(query), RULES.along("batch"), mesh) or None
     heads = divided(config.num_kv_heads, RULES.along("kv_heads"), mesh) or None
     on_devices = jax.shard_map(
         attend_own,

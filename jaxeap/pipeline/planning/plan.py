@@ -21,9 +21,9 @@ from jaxeap.pipeline.planning.memory import (
     chunk_bytes,
     parameter_count,
     scoring_chunk,
-    scoring_memory,
     weight_bytes,
 )
+from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
 from jaxeap.pipeline.planning.rates import Rates, rates
 from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Bucket, Workload, workload
@@ -135,16 +135,12 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     options = SamplingOptions(**config.sampling)
 
     def answering(rows: int) -> Memory:
-        return answering_memory(shape, config.dtype, options, rows, work.longest_prompt)
-
-    def share(rows: int) -> int:
-        """Rows of a scored batch on each group of devices: each has its own, or all have all."""
-        return rows // mesh.data if rows % mesh.data == 0 else rows
+        return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
+        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
@@ -209,7 +205,6 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     if mesh.data > 1 and answer is not None:
         notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
     if fsdp * tensor > 1:
-        notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:
         notes.append(f"method {config.attribution.method} runs many programs; scoring is planned as that of eap")
