@@ -24,6 +24,8 @@ from jaxeap.pipeline.environment import source_hash
 from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
+from jaxeap.pipeline.null_pair import FOLDER as NULL_PAIR
+from jaxeap.pipeline.null_pair import null_config
 from jaxeap.pipeline.pair import mesh_of, mesh_sizes, sources_of
 from jaxeap.pipeline.provenance import RUN_MANIFEST, write_run_manifest
 from jaxeap.pipeline.settings import flat, restricted
@@ -40,6 +42,7 @@ from jaxeap.pipeline.stage import (
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir, supersede, swept
+from jaxeap.tasks.selection import EmptySelectionError
 
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
@@ -101,6 +104,8 @@ def run_pipeline(
     config = with_local_models(asked)
     _require_work_for_every_host(config)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder, swept(folder, [s.name for s in STAGES]):
+        if config.controls.null_tuned:
+            config.controls.null_run = str(_run_null_pair(config, folder, console, siblings))
         with console.status("identifying models and questions"):
             identities = _identities(config, folder, siblings)
         expected = _expected(config, identities)
@@ -119,6 +124,7 @@ def run_pipeline(
         use_compilation_cache(config.compilation_cache)
         outcomes = [_walk(stage, expected[stage.name], config, folder, console, code) for stage in STAGES]
         hosts.on_first(conclude)
+        hosts.require_seen(lambda: [folder / name for name in PUBLISHED if (folder / name).is_file()])
     return outcomes
 
 
@@ -140,6 +146,23 @@ def _require_work_for_every_host(config: ml_collections.ConfigDict) -> None:
             f"the mesh has {sizes.devices} of {jax.device_count()} devices, and none of host {', '.join(idle)}; set "
             f"config.mesh.data, .fsdp and .tensor so that their product is {jax.device_count()}, or start fewer hosts"
         )
+
+
+def _run_null_pair(
+    config: ml_collections.ConfigDict, workdir: Path, console: rich.console.Console, siblings: Sequence[Path]
+) -> Path:
+    """Contrasts base with `controls.null_tuned` in a folder of the work directory, and returns that folder."""
+    null, folder = null_config(config), workdir / NULL_PAIR
+    console.rule(f"first the null pair, in {folder}", align="left")
+    try:
+        run_pipeline(null, folder, console, siblings=[each / NULL_PAIR for each in siblings])
+    except EmptySelectionError as error:
+        raise ValueError(
+            f"the null pair, base and config.controls.null_tuned: {error}; or go without, --config.controls.null_tuned="
+            "none"
+        ) from error
+    console.rule("now the pair itself", align="left")
+    return folder
 
 
 def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:

@@ -137,6 +137,10 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     def answering(rows: int) -> Memory:
         return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
+    def share(rows: int) -> int:
+        """Rows of a scored batch on each group of devices: each has its own, or all have all."""
+        return rows // mesh.data if rows % mesh.data == 0 else rows
+
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
@@ -204,6 +208,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         )
     if mesh.data > 1 and answer is not None:
         notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
+    if config.controls.null_tuned:
+        notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:

@@ -25,9 +25,14 @@ def truncations_of(folder: Path) -> list[dict[str, Any]]:
     return read_json(folder / ALPHAS)
 
 
+def truncated_folder(folder: Path, alpha: float, cell: Cell) -> Path:
+    """Of one cell's scores at another alpha, in the finished stage's folder."""
+    return _folder(folder, alpha) / cell.name
+
+
 def truncated_scores_of(folder: Path, alpha: float, cell: Cell, question_ids: list[str]) -> Scores:
     """One cell's scores at another alpha, from the finished stage's folder."""
-    return read_scores(_folder(folder, alpha) / cell.name, question_ids)
+    return read_scores(truncated_folder(folder, alpha, cell), question_ids)
 
 
 def score_truncations(run: StageRun) -> None:
