@@ -94,7 +94,8 @@ def started(
 def ended(running: Sequence[subprocess.Popen]) -> list[Ended]:
     """Waits for all."""
     texts = [process.communicate(timeout=SECONDS) for process in running]
-    return [
-        Ended(process.returncode, output, "\n".join(line for line in errors.splitlines() if not NOISE.search(line)))
-        for process, (output, errors) in zip(running, texts, strict=True)
-    ]
+    return [Ended(each.returncode, *map(_without_noise, text)) for each, text in zip(running, texts, strict=True)]
+
+
+def _without_noise(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not NOISE.search(line))

@@ -17,7 +17,7 @@ from jaxeap.sampling.generate import generate
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 from tests.parallel.host_process import ARRAY, COUNTED, SEQUENCES
 from tests.parallel.processes import Ended, ended, free_port, started
-from tests.pipeline.conftest import tiny_model_config
+from tests.tiny_decoder import tiny_decoder
 
 WORKER = str(Path(__file__).with_name("host_process.py"))
 NAME = os.uname().nodename
@@ -95,7 +95,7 @@ def test_a_machine_with_tpu_chips_is_one_of_a_pod(monkeypatch):
 
 @pytest.mark.parametrize("over", ["data", pytest.param("weights", marks=pytest.mark.slow)])
 def test_two_processes_decide_alike_and_compute_what_one_does(over, tmp_path):
-    decoder = jaxeap.Decoder.random(tiny_model_config())
+    decoder = tiny_decoder()
     save_model(decoder, tmp_path / "model", arithmetic_tokenizer())
     for process in run(over, tmp_path):
         assert process.status == 0, process.errors
