@@ -19,7 +19,7 @@ from jaxeap.pipeline.stages.attribute import OWN_TEXT, scores_of
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of
 from tests.parallel.processes import Ended, ended, flags, free_port, started
-from tests.pipeline.conftest import run_uncollected, run_undrawn, small_config_with_controls
+from tests.pipeline.conftest import run_uncollected, small_config_with_controls
 
 pytestmark = pytest.mark.slow  # Every process compiles for eight devices.
 
@@ -81,7 +81,6 @@ def uninterrupted(experiment: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_two_hosts_find_what_one_process_finds(uninterrupted, pair_folder, tmp_path, monkeypatch):
     run_uncollected(monkeypatch)
-    run_undrawn(monkeypatch)
     config = small_config_with_controls(pair_folder)
     config.report.figures = config.report.page = False
     run_pipeline(config, tmp_path, rich.console.Console(file=io.StringIO()))
