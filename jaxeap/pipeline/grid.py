@@ -13,6 +13,7 @@ from typing import Any
 import ml_collections
 import rich.console
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.planning.plan import Plan, plan_run
@@ -142,6 +143,8 @@ def run_grid(
         first one runs.
     """
     console = console or rich.console.Console()
+    if not hosts.is_first():
+        console = rich.console.Console(quiet=True)
     cells, results = cells_of(config), []
     _validate(cells)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder:
@@ -156,8 +159,9 @@ def run_grid(
                 continue
             contrast = contrast_of(folder / cell.name / "contrast")
             results.append(CellResult(cell.pair, cell.dataset, cell.alpha, contrast))
-        write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
-        write_markdown_text(folder / TABLE, grid_markdown(results))
+        if hosts.is_first():
+            write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
+            write_markdown_text(folder / TABLE, grid_markdown(results))
     console.print()
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)

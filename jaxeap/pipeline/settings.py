@@ -253,8 +253,10 @@ def default_config() -> ml_collections.ConfigDict:
     config.plan.device_gb = config_dict.placeholder(float)  # Memory of a device; None asks it, or else supposes 80.
     config.plan.prompt_tokens = 160  # In the mean, where the questions cannot be read and counted.
     config.plan.answer_tokens = 512  # In the mean, never more than sampling.max_new_tokens.
-    config.plan.teraflops = 150.0  # Operations that a device really does in a second: half of an A100's peak.
-    config.plan.gb_per_second = 1000.0  # Bytes that it really reads from its memory: half of an A100's peak.
+    # Operations (10^12) and bytes (10^9, read from its memory) that one device really does in a second. None measures
+    # them for a second on the device of the run; a dry run on a CPU supposes half of an A100's peaks, 150 and 1000.
+    config.plan.teraflops = config_dict.placeholder(float)
+    config.plan.gb_per_second = config_dict.placeholder(float)
 
     # Folder where compiled programs are kept from run to run; see `use_compilation_cache` for "auto", "" keeps none.
     config.compilation_cache = "auto"

@@ -94,7 +94,8 @@ def full_config(pair_folder: Path) -> ml_collections.ConfigDict:
 
 def run_uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for reference cycles before each model takes longer than the model; a test about memory does it."""
-    monkeypatch.setattr("jaxeap.pipeline.pair.gc", types.SimpleNamespace(collect=lambda: 0))
+    for module in ("pair", "out_of_memory"):
+        monkeypatch.setattr(f"jaxeap.pipeline.{module}.gc", types.SimpleNamespace(collect=lambda: 0))
 
 
 def run_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from jaxeap.models.hub import HUB
 from jaxeap.pipeline.pair import mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
+    NOT_TRACED,
     Memory,
     chunk_bytes,
     parameter_count,
@@ -23,9 +24,9 @@ from jaxeap.pipeline.planning.memory import (
     weight_bytes,
 )
 from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
+from jaxeap.pipeline.planning.rates import Rates, rates
 from jaxeap.pipeline.planning.shapes import planned_pair
-from jaxeap.pipeline.planning.workload import Workload, workload
-from jaxeap.pipeline.stages.attribute import OWN_TEXT
+from jaxeap.pipeline.planning.workload import Bucket, Workload, workload
 from jaxeap.pipeline.validation import validate
 from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
@@ -34,8 +35,6 @@ GB = 10**9
 SUPPOSED_GB = 80.0
 USABLE = 0.92
 """Share of a device's memory that a run may plan with; the rest is the runtime's."""
-NOT_TRACED = ("exact",)
-"""Methods that run programs one after another; a plan of one is that of EAP."""
 ABLATION: Ablation = "zero"
 """What is traced; other ablations need more inputs, which take next to nothing beside the captures."""
 MODELS = 2
@@ -51,17 +50,19 @@ class Plan:
       work: how much there is to answer and to score.
       device_bytes: memory of a device.
       known: whether the device, or a setting, said so; else it is supposed.
-      devices: of the mesh: (fsdp, tensor).
+      devices: of the mesh: (data, fsdp, tensor).
       weights: bytes on each device, of the one model that is in memory at a time.
       answering: bytes while answers are written; None where they are imported.
-      scoring: bytes and operations of a batch that is scored.
+      scoring: bytes and operations of a group's share of a batch that is scored.
       rows: batch sizes (answering, scoring).
       cache_tokens: that the key/value cache has room for; 0 where answers are imported.
       chunk: positions expanded at once while scoring, and the bytes of that.
+      buckets: batches that are scored for each of the two models, by padded length.
       score_bytes: on disk.
       answering_flops, scoring_flops: of the whole run, both models; at the supposed length of answers.
       answering_hours: at the supposed length of answers, and if every answer ran to its limit.
       scoring_hours: of both models.
+      rates: what time was reckoned with.
       problems: what does not fit, with what to change.
       notes: what was supposed.
     """
@@ -71,20 +72,30 @@ class Plan:
     work: Workload
     device_bytes: float
     known: bool
-    devices: tuple[int, int]
+    devices: tuple[int, int, int]
     weights: int
     answering: Memory | None
     scoring: Memory
     rows: tuple[int, int]
     cache_tokens: int
     chunk: tuple[int, int]
+    buckets: tuple[Bucket, ...]
     score_bytes: int
     answering_flops: float
     scoring_flops: float
     answering_hours: tuple[float, float]
     scoring_hours: float
+    rates: Rates
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def padding(self) -> float | None:
+        """Share of the places of scored batches that hold no token; None where lengths are not known."""
+        if any(bucket.tokens is None for bucket in self.buckets):
+            return None
+        places = sum(self.rows[1] * bucket.length * bucket.batches for bucket in self.buckets)
+        return 1 - sum(bucket.tokens or 0.0 for bucket in self.buckets) / places
 
     @property
     def usable(self) -> float:
@@ -101,8 +112,12 @@ class Plan:
             raise ValueError("the run does not fit: " + "; ".join(self.problems))
 
 
-def plan_run(config: ml_collections.ConfigDict) -> Plan:
+def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     """Plans a run.
+
+    Args:
+      config: all settings.
+      measure: whether to measure the rates of a CPU, since the run is to go on here; see `rates`.
 
     Raises:
       FileNotFoundError, ValueError: the config, a model's config.json or the questions cannot be used.
@@ -121,6 +136,10 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
 
     def answering(rows: int) -> Memory:
         return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
+
+    def share(rows: int) -> int:
+        """Rows of a scored batch on each group of devices: each has its own, or all have all."""
+        return rows // mesh.data if rows % mesh.data == 0 else rows
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
@@ -150,7 +169,8 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
                 _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
             )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
-    speed, bandwidth = 1e12 * config.plan.teraflops * mesh.devices, GB * config.plan.gb_per_second
+    tokens = share(rows[1]) * work.scored_length
+    speed = rates(config.plan.teraflops, config.plan.gb_per_second, shape, config.dtype, tokens, measure)
 
     def writing(length: int) -> tuple[float, float]:
         """Operations, and hours, of answers of `length` tokens."""
@@ -166,13 +186,16 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
             longest_prompt=work.longest_prompt,
             length=length,
             weights=weights,
-            speed=speed,
-            bandwidth=bandwidth,
+            speed=speed.flops * fsdp * tensor,
+            bandwidth=speed.bandwidth,
         )
         return MODELS * operations, MODELS * seconds / 3600
 
     supposed, longest = writing(work.answer), writing(work.limit)
-    scoring_flops = MODELS * math.ceil(work.scored / rows[1]) * score.flops
+    buckets = work.buckets(rows[1])
+    # Per token, shorter examples take the same but for attention, which is little beside the weights.
+    batches = MODELS * sum(bucket.batches * bucket.length for bucket in buckets) / work.scored_length
+    of_group = batches * score.flops, batches * score.precise_flops
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
     if config.questions.startswith(HUB) and config.question_revision is None:
         notes.append("config.question_revision must be given before the run")
@@ -190,7 +213,7 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
         work=work,
         device_bytes=device_bytes,
         known=known,
-        devices=(fsdp, tensor),
+        devices=(mesh.data, fsdp, tensor),
         weights=weights,
         answering=answer,
         scoring=score,
@@ -200,11 +223,13 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
             scoring_chunk(shape, config.attribution.level, work.scored_length),
             chunk_bytes(shape, config.attribution.level, work.scored_length),
         ),
-        score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * len(OWN_TEXT),
+        buckets=buckets,
+        score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,
         answering_flops=supposed[0],
-        scoring_flops=scoring_flops,
+        scoring_flops=of_group[0] * (rows[1] // share(rows[1])),
         answering_hours=(supposed[1], longest[1]),
-        scoring_hours=scoring_flops / speed / 3600,
+        scoring_hours=speed.seconds(*of_group) / (fsdp * tensor) / 3600,
+        rates=speed,
         problems=tuple(problems),
         notes=tuple(notes),
     )

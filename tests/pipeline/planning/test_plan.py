@@ -72,8 +72,8 @@ def test_a_7b_run_without_a_network(monkeypatch):
 def test_time_is_operations_or_bytes_over_the_supposed_rate():
     config = full_size()
     slow = plan_run(config)
-    config.plan.teraflops *= 2
-    config.plan.gb_per_second *= 2
+    assert slow.rates.origin == "supposed"
+    config.plan.teraflops, config.plan.gb_per_second = 300.0, 2000.0
     fast = plan_run(config)
     for one, other in zip(
         (*slow.answering_hours, slow.scoring_hours), (*fast.answering_hours, fast.scoring_hours), strict=True
@@ -146,6 +146,23 @@ def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
     assert plan.problems == ()
     assert plan.weights < USABLE * 12 * GB
     assert any("wait for no communication" in note for note in plan.notes)
+
+
+def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
+    config = full_size()
+    one = plan_run(config)
+    config.mesh.data = 4
+    four = plan_run(config)
+    assert four.scoring.total == pytest.approx(one.scoring.total / 4, rel=0.2)
+    assert four.scoring.parts["scores"] == one.scoring.parts["scores"] / 4
+    assert four.scoring_flops == pytest.approx(one.scoring_flops)
+    assert four.scoring_hours == pytest.approx(one.scoring_hours / 4)
+    assert (four.answering, four.answering_hours, four.weights) == (one.answering, one.answering_hours, one.weights)
+    assert "mesh data 4 x fsdp 1 x tensor 1" in printed(four, config)
+    config.attribution.batch_size = 6
+    uneven = plan_run(config)
+    assert any("batches of 6 rows cannot be shared out by 4 groups" in note for note in uneven.notes)
+    assert uneven.scoring.parts["scores"] == 3 * four.scoring.parts["scores"]
 
 
 def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
