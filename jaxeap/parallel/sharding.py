@@ -31,9 +31,8 @@ ARRAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "heads": ("batch", "positions", "heads", "head"),
         "kv_heads": ("batch", "positions", "kv_heads", "head"),
         "neurons": ("batch", "positions", "mlp"),
-        # The cache of generation, whose pool of blocks is shared by all rows.
-        "cache_key": ("blocks", "kv_heads", "head", "slots"),
-        "cache_value": ("blocks", "kv_heads", "slots", "head"),
+        # The cache of generation, keys or values, whose pool of blocks all rows share, and what a row adds to it.
+        "cache": ("blocks", "kv_heads", "slots", "slots"),
         "cached": ("rows", "kv_heads", "head"),
     }
 )
@@ -63,11 +62,12 @@ class ShardingRules:
 
     Attributes:
       batch: examples.
-      positions, sources, destinations, layers, head, slots: of tokens, nodes, layers, channels, cached tokens.
+      positions, sources, destinations, layers, head: of tokens, nodes, layers, channels.
       residual: the width of the residual stream where it is stored, and of the scoring contraction.
       embed: the width of the residual stream in weights, and where they read it.
       vocab, heads, kv_heads, mlp, experts: of the weights, and of what they make.
-      rows, blocks: answers that are being written, and the blocks of their cache; any row's block may be any block.
+      rows, blocks, slots: answers that are being written, the blocks of their cache, and what is within a block; any
+        block may be any row's.
 
     Raises:
       ValueError: two axes of one kind of array would lie along the same mesh axis.

@@ -21,9 +21,9 @@ from jaxeap.pipeline.planning.memory import (
     chunk_bytes,
     parameter_count,
     scoring_chunk,
-    scoring_memory,
     weight_bytes,
 )
+from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
 from jaxeap.pipeline.planning.rates import Rates, rates
 from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Bucket, Workload, workload
@@ -135,7 +135,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     options = SamplingOptions(**config.sampling)
 
     def answering(rows: int) -> Memory:
-        return answering_memory(shape, config.dtype, options, rows, work.longest_prompt)
+        return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
     def share(rows: int) -> int:
         """Rows of a scored batch on each group of devices: each has its own, or all have all."""
@@ -144,7 +144,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
+        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
@@ -169,6 +169,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
                 _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
             )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
+    # The contraction is cut along the residual width alone: every device has all nodes.
+    contracted = dataclasses.replace(shape, embed_dim=part_of_shape(shape, mesh).embed_dim)
     tokens = share(rows[1]) * work.scored_length
     speed = rates(config.plan.teraflops, config.plan.gb_per_second, shape, config.dtype, tokens, measure)
 
@@ -209,7 +211,6 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     if mesh.data > 1 and answer is not None:
         notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
     if fsdp * tensor > 1:
-        notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:
         notes.append(f"method {config.attribution.method} runs many programs; scoring is planned as that of eap")
@@ -226,8 +227,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         rows=rows,
         cache_tokens=0 if layout is None else layout.tokens,
         chunk=(
-            scoring_chunk(shape, config.attribution.level, work.scored_length),
-            chunk_bytes(shape, config.attribution.level, work.scored_length),
+            scoring_chunk(contracted, config.attribution.level, work.scored_length),
+            chunk_bytes(contracted, config.attribution.level, work.scored_length),
         ),
         buckets=buckets,
         score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,

@@ -145,7 +145,7 @@ def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
     plan = plan_run(config)
     assert plan.problems == ()
     assert plan.weights < USABLE * 12 * GB
-    assert any("counted whole on every device" in note for note in plan.notes)
+    assert any("wait for no communication" in note for note in plan.notes)
 
 
 def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
