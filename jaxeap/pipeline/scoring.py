@@ -207,7 +207,7 @@ def _score(
             chunk_bytes=portion.chunk_bytes,
             **method_options(settings),
         )
-        for array in (result.scores, result.loss, result.gradient_norm):
+        for array in jax.tree.leaves((result.scores, result.loss, result.gradient_norm)):
             array.copy_to_host_async()
         return batch, result
 
