@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -13,7 +13,8 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
-from jaxeap.pipeline.pair import mesh_sizes
+from jaxeap.parallel.automatic import device_bytes
+from jaxeap.pipeline.pair import USABLE, mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
     NOT_TRACED,
@@ -32,9 +33,6 @@ from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
 
 GB = 10**9
-SUPPOSED_GB = 80.0
-USABLE = 0.92
-"""Share of a device's memory that a run may plan with; the rest is the runtime's."""
 ABLATION: Ablation = "zero"
 """What is traced; other ablations need more inputs, which take next to nothing beside the captures."""
 MODELS = 2
@@ -126,7 +124,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     shapes = planned_pair(config.base, config.tuned, config.adapter_base)
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
-    device_bytes, known = device_memory(config.plan.device_gb)
+    memory, known = device_bytes(config.plan.device_gb)
     mesh = mesh_sizes(config, shape)
     fsdp, tensor = mesh.fsdp, mesh.tensor
     weights = weight_bytes(shape, config.dtype, fsdp, tensor)
@@ -151,12 +149,12 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     layout = cache_layout(shape, options, rows[0], work.longest_prompt) if work.limit else None
     answer = answering(rows[0]) if work.limit else None
     score = scoring(rows[1])
-    room = USABLE * device_bytes - weights
+    room = USABLE * memory - weights
     problems = []
     if room <= 0:
         problems.append(
-            f"the weights alone take {weights / GB:.1f} of {USABLE * device_bytes / GB:.1f} usable GB of a device: "
-            + _larger_mesh(shape, config.dtype, USABLE * device_bytes)
+            f"the weights alone take {weights / GB:.1f} of {USABLE * memory / GB:.1f} usable GB of a device: "
+            + _larger_mesh(shape, config.dtype, USABLE * memory)
         )
     else:
         if answer is not None and layout is not None and answer.total > room:
@@ -218,7 +216,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         config=shape,
         parameters=parameter_count(shape),
         work=work,
-        device_bytes=device_bytes,
+        device_bytes=memory,
         known=known,
         devices=(mesh.data, fsdp, tensor),
         weights=weights,
@@ -240,15 +238,6 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         problems=tuple(problems),
         notes=tuple(notes),
     )
-
-
-def device_memory(setting: float | None) -> tuple[float, bool]:
-    """Bytes of a device, and whether that is known: as set, else as the device says, else supposed."""
-    if setting is not None:
-        return setting * GB, True
-    statistics: Mapping[str, int] = jax.local_devices()[0].memory_stats() or {}
-    limit = statistics.get("bytes_limit")
-    return (float(limit), True) if limit else (SUPPOSED_GB * GB, False)
 
 
 def _pinned(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
