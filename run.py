@@ -30,16 +30,19 @@ import rich.console
 from absl import app, flags
 from ml_collections import config_flags
 
+from jaxeap.parallel import hosts
+from jaxeap.parallel.launch import ARRIVAL_SECONDS, SILENCE_SECONDS, Launch, cluster, joined
 from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.compare import compare_runs
 from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
 from jaxeap.pipeline.summary import print_summary
+from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
 
 REPOSITORY = Path(__file__).resolve().parent
 EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 UNSET = "none"
 FILE_WIDTH = 120
 """Columns of the tables where the output goes to a file and not to a terminal."""
@@ -47,6 +50,16 @@ FILE_WIDTH = 120
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the experiment.", lock_config=True)
 _COMPARE = flags.DEFINE_bool("compare", False, "Set the finished work directories that are named side by side.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; is made where it is missing.")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", None, "Run as one of several hosts, see docs/pods.md; by default where a cluster is recognised."
+)
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of the first of several hosts.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many hosts there are.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+_ARRIVAL = flags.DEFINE_integer("arrival_seconds", ARRIVAL_SECONDS, "So long all hosts may take to come.")
+_SILENCE = flags.DEFINE_integer(
+    "silence_seconds", SILENCE_SECONDS, "A host that shows no sign of life for so long is given up."
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what the run would take of memory, disk and time, and end.")
 
 
@@ -66,9 +79,14 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         for key in unset_keys(arguments):
             config.update_from_flattened_dict({key: None})
-        run_or_plan(config, workdir or "", console)
+        with raising_on_sigterm(), joined(_launch()):
+            if not hosts.is_first():
+                console = rich.console.Console(quiet=True)
+            run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
+    except Terminated:
+        return _say("stopped by SIGTERM; the same command goes on from here", TERMINATED)
     except Exception as error:
         if (message := message_for_user(error)) is None:
             raise
@@ -96,7 +114,19 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
     print_short_plan(plan, console)
     plan.require()
     outcomes = run_pipeline(config, workdir, console)
-    print_summary(workdir, outcomes, console)
+    if hosts.is_first():
+        print_summary(workdir, outcomes, console)
+
+
+def _launch() -> Launch | None:
+    """How this process finds the other hosts; None where it is alone.
+
+    Raises:
+      ValueError: the flags do not fit together.
+    """
+    launch = Launch(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, _ARRIVAL.value, _SILENCE.value)
+    wanted = launch.num_processes is not None or cluster() is not None
+    return launch if (wanted if _DISTRIBUTED.value is None else _DISTRIBUTED.value) else None
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -147,7 +177,7 @@ def message_for_user(error: Exception) -> str | None:
     of a statement that raises nothing itself, is a bug.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, flags.Error | OSError):
+    if isinstance(error, flags.Error | OSError | hosts.HostError):
         return str(error)
     if isinstance(error, ValueError) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise"):
         return str(error)
@@ -174,7 +204,8 @@ def _say(message: str, status: int) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv)
-    if status == INTERRUPTED:  # XLA's threads may be computing still, and Python torn down under them crashes.
+    # XLA's threads may compute still, or wait for another host, and Python torn down under them crashes.
+    if status in (INTERRUPTED, TERMINATED) or hosts.several():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -36,6 +36,16 @@ def resample_weights(examples: int, resamples: int, seed: int) -> Iterator[Float
         yield counts.reshape(indices.shape).astype(np.float64)
 
 
+def left_out_weights(defined: npt.NDArray[np.bool_]) -> Iterator[FloatArray]:
+    """Weights that leave one defined question out, each of them in turn: blocks of [<= 512, N] float64."""
+    places = np.flatnonzero(defined)
+    for start in range(0, len(places), _BLOCK):
+        chosen = places[start : start + _BLOCK]
+        weights = np.ones((len(chosen), len(defined)))
+        weights[np.arange(len(chosen)), chosen] = 0
+        yield weights
+
+
 def percentile_interval(values: FloatArray, confidence: float) -> Interval | None:
     """The central `confidence` part of the resampled values (Efron's percentile interval).
 

@@ -75,7 +75,7 @@ def _refuse_quantised(path: Path) -> None:
     """Before the configuration is read, where it would be one unknown attribute among others."""
     try:
         attributes = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return  # for `read_model_config` to tell
     for name in ("quantization_config", "compression_config"):
         if isinstance(attributes, dict) and attributes.get(name):

@@ -163,7 +163,7 @@ def _read_config(adapter: Path) -> dict[str, Any]:
     path = adapter / ADAPTER_CONFIG
     try:
         config = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path} must hold a JSON object, as peft writes it, and holds {config!r}")

@@ -56,6 +56,6 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
                 name: ManifestEntry(tuple(entry["shape"]), entry["dtype"], entry["source"])
                 for name, entry in content["parameters"].items()
             }
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); {remedy}") from error
     raise ValueError(f"{path} has format {content['format']}, this version reads format {FORMAT}; {remedy}")

@@ -58,7 +58,7 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
         files = [single]
     elif index_path.is_file():
         indexed = _read_index(index_path)
-        files = sorted({folder / Path(name).name for name in indexed.values()})
+        files = sorted({folder / name for name in indexed.values()})
     else:
         remedy = ""
         if list(folder.glob("pytorch_model*.bin")):
@@ -86,7 +86,7 @@ def list_tensors(folder: str | Path) -> dict[str, StoredTensor]:
         problems = [
             f"{INDEX_FILE} says that {name} lies in {file_name}, and it does not"
             for name, file_name in indexed.items()
-            if name not in tensors or tensors[name].file.name != Path(file_name).name
+            if name not in tensors or tensors[name].file.name != file_name
         ]
     if problems:
         raise ValueError(f"{folder}: " + "; ".join(problems))
@@ -142,13 +142,20 @@ def same_values(one: StoredTensor, other: StoredTensor, rows: int = 4096) -> boo
         )
 
 
+def _is_bare(name: str) -> bool:
+    """Whether it is a file's name without a folder, on any system: no checkpoint says where else to read."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+
+
 def _read_index(path: Path) -> Mapping[str, str]:
     """Tensor name -> file name."""
     try:
         index = json.loads(path.read_text())["weight_map"]
         if not all(isinstance(name, str) for name in index.values()):
             raise TypeError("weight_map must map names of tensors to names of files")
-    except (AttributeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        if outside := [name for name in index.values() if not _is_bare(name)]:
+            raise TypeError(f"weight_map names {outside[0]!r}, which is not the name of a file beside it")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not an index of safetensors ({type(error).__name__}: {error}); download it again"
         ) from error

@@ -28,7 +28,7 @@ from jaxeap.report.compare import (
 )
 from jaxeap.report.compare.runs import distinct_names
 from jaxeap.report.compare.table import TITLE
-from jaxeap.report.files import write_figure, write_text
+from jaxeap.report.files import write_figure, write_markdown_text
 from jaxeap.report.latex import write_latex
 from jaxeap.report.page import write_comparison_page
 
@@ -59,7 +59,7 @@ def compare_runs(
     folder = Path(target) if target else Path(workdirs[0]).resolve().parent / FOLDER
     _require_free(folder, found)
     write_json(folder / RESULT, found.to_json())
-    write_text(folder / TABLE, comparison_markdown(found))
+    write_markdown_text(folder / TABLE, comparison_markdown(found))
     notes = [f"{warning}." for warning in found.warnings]
     write_latex(folder / TABLE_TEX, comparison_cells(found), f"{TITLE}.", "tab:jaxeap-runs", notes)
     write_figure(folder, PLOT, comparison_plot(found))

@@ -12,7 +12,9 @@ from typing import Any
 import ml_collections
 import rich.console
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import write_json
+from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.planning.plan import Plan, plan_run
 from jaxeap.pipeline.planning.table import grid_plan_table
 from jaxeap.pipeline.runner import run_pipeline
@@ -20,7 +22,7 @@ from jaxeap.pipeline.settings import flat, require_known_keys
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir
-from jaxeap.report.files import write_text
+from jaxeap.report.files import write_markdown_text
 from jaxeap.report.grid_table import CellResult, grid_markdown, grid_table
 from jaxeap.tasks.selection import EmptySelectionError
 
@@ -130,12 +132,15 @@ def run_grid(
       console: where messages and the table go; standard output where it is None.
 
     Raises:
-      ValueError, FileNotFoundError: as `run_pipeline`; all cells' settings are looked at before the first one runs.
+      ValueError, FileNotFoundError, DiskFullError: as `run_pipeline`; all cells' settings are looked at before the
+        first one runs.
     """
     console = console or rich.console.Console()
+    if not hosts.is_first():
+        console = rich.console.Console(quiet=True)
     cells, results = cells_of(config), []
     _validate(cells)
-    with open_workdir(workdir) as folder:
+    with room_wanted(Path(workdir)), open_workdir(workdir) as folder:
         for number, cell in enumerate(cells):
             console.rule(f"{number + 1} of {len(cells)}: {cell.name}")
             before = [folder / other.name for other in cells[:number]]
@@ -147,8 +152,9 @@ def run_grid(
                 continue
             contrast = contrast_of(folder / cell.name / "contrast")
             results.append(CellResult(cell.pair, cell.dataset, cell.alpha, contrast))
-        write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
-        write_text(folder / TABLE, grid_markdown(results))
+        if hosts.is_first():
+            write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
+            write_markdown_text(folder / TABLE, grid_markdown(results))
     console.print()
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import chex
 import numpy as np
 import numpy.typing as npt
 
-from jaxeap.pipeline.artifacts import first_free, read_tensor_metadata, read_tensors, write_tensors
+from jaxeap.pipeline.artifacts import (
+    first_free,
+    intact_tensors,
+    read_tensor_metadata,
+    read_tensors,
+    write_tensors,
+)
 
 SUFFIX = ".safetensors"
 TENSORS = ("scores", "loss", "gradient_norm")
@@ -53,22 +60,53 @@ def append_shard(folder: Path, shard: Scores) -> Path:
     return path
 
 
-def finished_questions(folder: Path) -> set[str]:
-    """The questions whose scores are in the folder. A shard that cannot be read is deleted, to be made again."""
-    finished: set[str] = set()
-    for path in _shards(folder):
+def discard_damaged(folder: Path, question_ids: Collection[str], say: Callable[[str], None]) -> None:
+    """Deletes what a run before left in the folder and cannot be gone on from, to be made again.
+
+    That is a shard that is not what was written, by its checksum; one of other questions or of other tensors; and one
+    all of whose questions stand in shards before it. To be called before a run first looks into the folder: all shards
+    are read, once.
+
+    Args:
+      folder: of the shards.
+      question_ids: that may be in it.
+      say: is told, in a line, of each shard that is deleted.
+    """
+    wanted, held = set(question_ids), set[str]()
+
+    def fits(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> bool:
+        ids = metadata.get("question_ids", [])
         try:
-            finished.update(read_tensor_metadata(path)["question_ids"])
-        except (KeyError, ValueError):
+            _scores_in(tensors, metadata)
+        except (AssertionError, KeyError):
+            return False
+        return bool(ids) and wanted.issuperset(ids)
+
+    for path in _shards(folder):
+        if (read := intact_tensors(path, say, fits)) is None:
+            continue
+        if held.issuperset(ids := read[1]["question_ids"]):
+            say(f"{path} holds questions that stand in shards before it; it is removed")
             path.unlink()
-    return finished
+        held.update(ids)
+
+
+def finished_questions(folder: Path) -> set[str]:
+    """The questions whose scores are in the folder, by the shards' headers; ValueError where one is damaged."""
+    return {id_ for path in _shards(folder) for id_ in read_tensor_metadata(path)["question_ids"]}
 
 
 def iterate_scores(folder: Path) -> Iterator[Scores]:
-    """The shards one by one; ValueError where one is damaged."""
+    """The shards one by one; ValueError where one is damaged.
+
+    A question counts once: of several shards that hold it, the first one's scores are given.
+    """
+    given: set[str] = set()
     for path in _shards(folder):
-        tensors, metadata = read_tensors(path)
-        yield Scores(tuple(metadata["question_ids"]), *(tensors[name] for name in TENSORS))
+        shard = _scores_in(*read_tensors(path))
+        if new := [row for row, id_ in enumerate(shard.question_ids) if id_ not in given]:
+            given.update(shard.question_ids)
+            yield shard if len(new) == len(shard.question_ids) else shard.rows(new)
 
 
 def read_scores(folder: Path, question_ids: Sequence[str]) -> Scores:
@@ -91,6 +129,10 @@ def read_scores(folder: Path, question_ids: Sequence[str]) -> Scores:
     if scores is None or missing:
         raise ValueError(f"{folder} has no scores of {len(missing)} of {len(place)} questions")
     return Scores(tuple(question_ids), scores, loss, gradient_norm)
+
+
+def _scores_in(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> Scores:
+    return Scores(tuple(metadata["question_ids"]), *(tensors[name] for name in TENSORS))
 
 
 def _shards(folder: Path) -> list[Path]:

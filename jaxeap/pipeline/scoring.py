@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxeap.attribution.attribute import METHODS, attribute, summed_sources
@@ -17,7 +16,8 @@ from jaxeap.attribution.interventions import Ablation, add_sums, mean_of_sums
 from jaxeap.attribution.result import AttributionResult
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.model import Decoder
-from jaxeap.pipeline.artifacts import read_tensors, write_tensors
+from jaxeap.parallel import hosts
+from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
 from jaxeap.pipeline.out_of_memory import Portion, devices_of, fewest_rows, in_portions
 from jaxeap.pipeline.planning.memory import position_bytes, scoring_flops
@@ -149,8 +149,8 @@ def copy_equal(target: Target, source: Target, settings: Mapping[str, Any]) -> N
 
 
 def unfinished(target: Target, batch_size: int) -> list[Places]:
-    """Batches of the texts that the folder holds no scores of."""
-    finished, texts = finished_questions(target.folder), target.texts
+    """Batches of the texts that the folder holds no scores of, as the first host finds it."""
+    finished, texts = set(hosts.on_first(lambda: sorted(finished_questions(target.folder)))), target.texts
     return unfinished_batches([stop for _, stop in texts.counted], [id_ in finished for id_ in texts.ids], batch_size)
 
 
@@ -207,21 +207,21 @@ def _score(
             chunk_bytes=portion.chunk_bytes,
             **method_options(settings),
         )
-        for array in jax.tree.leaves((result.scores, result.loss, result.gradient_norm)):
-            array.copy_to_host_async()
+        for array in (result.scores, result.loss, result.gradient_norm):
+            if array is not None and array.is_fully_addressable:
+                array.copy_to_host_async()
         return batch, result
 
     with progress_bar(run.console, f"{what}: scoring edges", total=sum(len(places.real) for places in todo)) as advance:
         for places, (batch, result) in one_ahead(todo, start):
             real = len(places.real)
-            scored = Scores(
-                tuple(texts.ids[place] for place in places.real),
-                np.asarray(result.scores)[:real],
-                np.asarray(result.loss)[:real],
-                np.asarray(result.gradient_norm)[:real],
-            )
-            _require_finite(scored, run, role, target.what)
-            append_shard(target.folder, scored)
+            columns = hosts.to_hosts((result.scores, result.loss, result.gradient_norm))
+            if hosts.is_first():
+                scored = Scores(
+                    tuple(texts.ids[place] for place in places.real), *(column[:real] for column in columns)
+                )
+                _require_finite(scored, run, role, target.what)
+                append_shard(target.folder, scored)
             speed.finished(int(batch.mask[:real].sum()), batch.tokens.size, _flops(run, model, batch))
             advance(real, speed.rates())
     if said := speed.summary():
@@ -247,18 +247,24 @@ def read_mean(folder: Path, settings: Mapping[str, Any]) -> Sources | None:
     """The mean that the scores in a folder were made with; None for ablations without one."""
     if settings["ablation"] != "mean":
         return None
-    tensors, _ = read_tensors(mean_path(folder))
-    return Sources(**{name: jnp.asarray(tensor) for name, tensor in tensors.items()})
+    return _sources(read_tensors(mean_path(folder))[0])
 
 
 def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, description: str) -> Sources | None:
     """Mean output of every source over the texts, from the file where it is there, and else made and written."""
     settings = run.config.attribution
     path = mean_path(folder)
-    if settings.ablation != "mean" or path.is_file():
+    if settings.ablation != "mean":
+        return None
+
+    def made() -> bool:
+        return bool(intact_tensors(path, run.say, lambda _, metadata: metadata.get("texts") == len(texts.ids)))
+
+    if hosts.on_first(made):
+        hosts.require_seen(lambda: [path])
         return read_mean(folder, settings)
     unfinished_path = path.with_suffix(".unfinished.safetensors")
-    sums, done = _unfinished_sums(unfinished_path)
+    sums, done = _unfinished_sums(run, unfinished_path)
     lengths = [stop for _, stop in texts.counted]
 
     def add_rest(portion: Portion) -> None:
@@ -272,9 +278,11 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
             advance(len(done))
             for number, (places, started) in enumerate(one_ahead(todo, start), start=1):
                 part = jax.block_until_ready(started)  # Not to add what turns out to have run out of memory.
+                if hosts.several():  # What a run before has saved, and this is added to, is on the hosts.
+                    part = hosts.to_hosts(part)
                 sums = part if sums is None else add_sums(sums, part)
                 done.update(places.real)
-                if number % BATCHES_A_SAVE == 0 and number < len(todo):
+                if number % BATCHES_A_SAVE == 0 and number < len(todo) and hosts.is_first():
                     tensors = _arrays(sums[0]) | {"count": np.asarray(sums[1])}
                     write_tensors(unfinished_path, tensors, {"summed": sorted(done)})
                 advance(len(places.real))
@@ -283,22 +291,31 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
     least = Portion(fewest_rows(model))
     in_portions(run, "mean of the sources", asked, add_rest, least=least, remedy=SMALLER_TEXTS)
     assert sums is not None
-    mean = mean_of_sums([sums])
-    write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
-    unfinished_path.unlink(missing_ok=True)
+    mean = _sources(hosts.from_first(_arrays(mean_of_sums([sums]))))
+    if hosts.is_first():
+        write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
+        unfinished_path.unlink(missing_ok=True)
     return mean
 
 
-def _unfinished_sums(path: Path) -> tuple[tuple[Sources, jax.Array] | None, set[int]]:
+def _sources(tensors: Mapping[str, Any]) -> Sources:
+    """On the host, as arrays that every one of several has alike must be."""
+    return Sources(**tensors)
+
+
+def _unfinished_sums(run: StageRun, path: Path) -> tuple[tuple[Sources, Any] | None, set[int]]:
     """The sums that an interrupted run has saved, and the places of the texts that they are over."""
-    if not path.is_file():
-        return None, set()
-    tensors, metadata = read_tensors(path)
-    if "summed" not in metadata:  # Written by an earlier version, which counted batches.
-        return None, set()
-    arrays = {name: jnp.asarray(tensor) for name, tensor in tensors.items()}
-    count = arrays.pop("count")
-    return (Sources(**arrays), count), set(metadata["summed"])
+
+    def summed() -> list[int]:
+        left = intact_tensors(path, run.say, lambda _, metadata: "summed" in metadata)
+        return list(left[1]["summed"]) if left else []
+
+    if not (done := set(hosts.on_first(summed))):
+        return None, done
+    hosts.require_seen(lambda: [path])
+    tensors: dict[str, Any] = read_tensors(path)[0]
+    count = tensors.pop("count")
+    return (_sources(tensors), count), done
 
 
 def _arrays(sources: Sources) -> dict[str, np.ndarray]:

@@ -211,8 +211,10 @@ def default_config() -> ml_collections.ConfigDict:
     config.controls.sensitivity = True  # The difference again under the metrics' other open choices.
     config.controls.splits = 1000  # Random halves of one model's questions, contrasted as if two models; 0 for none.
     config.controls.divergence_questions = 200  # On how many KL(tuned || base) is measured; 0 for none.
-    # The finished work directory of a null pair, such as two states of the same supervised training: its differences
-    # stand beside this run's. It must have been made with the same choices.
+    # A model that came from config.base by training of no interest, such as more of the same supervised training; named
+    # as config.tuned is. Base and it are contrasted first, in WORKDIR/null_pair; a claim must go beyond what they give.
+    config.controls.null_tuned = config_dict.placeholder(str)
+    # Or the finished work directory of a null pair. It must have been made with the same choices.
     config.controls.null_run = config_dict.placeholder(str)
     config.controls.resamples = 2_000  # Of the questions, for the controls' intervals: tens of them are made.
     config.controls.seed = 0  # Of the halves and of the questions for the divergence.

@@ -52,6 +52,7 @@ class Stage:
       tuning: settings that the stage reads and that change speed or memory alone.
       needs: stages whose results it reads.
       version: goes up when the code comes to make something else of the same settings.
+      on_all_hosts: runs models, which lie on the devices of all hosts; any other stage is made by the first alone.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Stage:
     tuning: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     version: int = 1
+    on_all_hosts: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Manifest:
       complete: the stage came to its end.
       seconds: time spent, over all runs that it took.
       files: hash of each result, by path in the folder; empty until complete.
+      code: hashes of the source of the package, of each state of it that worked on the stage.
     """
 
     stage: str
@@ -82,6 +85,7 @@ class Manifest:
     complete: bool = False
     seconds: float = 0.0
     files: dict[str, str] = dataclasses.field(default_factory=dict)
+    code: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
 """For looking at, and, as vectors, for print."""
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 @contextlib.contextmanager
@@ -30,6 +32,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def write_markdown_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Writes Markdown that holds no HTML, whatever a model's folder, a question or a tensor is called."""
+    return write_text(path, _TAG.sub("&lt;", text))
 
 
 def write_figure(folder: str | os.PathLike[str], name: str, figure: Figure) -> tuple[Path, ...]:

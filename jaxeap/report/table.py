@@ -10,7 +10,7 @@ from rich.text import Text
 
 from jaxeap.metrics.contrast import Contrast, MetricContrast
 from jaxeap.report import notation
-from jaxeap.report.files import write_text
+from jaxeap.report.files import write_markdown_text
 from jaxeap.report.latex import write_latex
 
 METHODS = {"bca": "BCa", "percentile": "percentile"}
@@ -50,7 +50,7 @@ def markdown(contrast: Contrast, account: Account = (), controls: str = "") -> s
 
 def write_markdown(path: str | os.PathLike[str], contrast: Contrast, account: Account = (), controls: str = "") -> Path:
     """Writes `markdown` to `path` (usually table.md)."""
-    return write_text(path, markdown(contrast, account, controls))
+    return write_markdown_text(path, markdown(contrast, account, controls))
 
 
 def write_tex(path: str | os.PathLike[str], contrast: Contrast) -> Path:

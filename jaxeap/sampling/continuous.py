@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.parallel.mesh import entered
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
@@ -209,9 +210,9 @@ class ContinuousBatch:
                 self._key,
                 self._drawing,
             )
-        _require_finite(finite)
+        _require_finite(hosts.from_first(finite))
         ended = []
-        for row, token in zip(group, np.asarray(tokens).tolist(), strict=False):
+        for row, token in zip(group, hosts.from_first(tokens).tolist(), strict=False):
             ended += self._write(row, [token])
         self._report(len(ended), len(group), 0)
         yield from ended
@@ -285,7 +286,7 @@ class ContinuousBatch:
                 room=min(STEPS, self._options.max_new_tokens),
                 max_new_tokens=self._options.max_new_tokens,
             )
-        drawn = jax.device_get(drawn)
+        drawn = hosts.from_first(drawn)
         _require_finite(drawn.finite)
         return drawn
 

@@ -1,7 +1,11 @@
-"""JSON-lines files: one JSON object a line, written under a temporary name and renamed when complete."""
+"""JSON-lines files: one JSON object a line, written under a temporary name and renamed when complete.
+
+A part of a result, which no manifest vouches for yet, ends with a line that holds the hash of those before it.
+"""
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import typing
@@ -10,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 Record = TypeVar("Record")
+
+CHECKSUM = "sha256_of_lines_above"
 
 
 @contextlib.contextmanager
@@ -72,6 +78,35 @@ def read_records(path: str | os.PathLike[str], record_type: type[Record]) -> lis
 def write_records(path: str | os.PathLike[str], records: Iterable[Any]) -> None:
     """Writes flat dataclass instances, one a line; `read_records` gives equal ones back."""
     write_jsonl(path, (dataclasses.asdict(record) for record in records))
+
+
+def write_checked_records(path: str | os.PathLike[str], records: Iterable[Any]) -> None:
+    """As `write_records`, with a last line by which `read_checked_records` knows damage."""
+    lines = [json.dumps(dataclasses.asdict(record), ensure_ascii=False, allow_nan=False) + "\n" for record in records]
+    with replacing(path) as file:
+        file.writelines(lines)
+        file.write(json.dumps({CHECKSUM: hashlib.sha256("".join(lines).encode()).hexdigest()}) + "\n")
+
+
+def read_checked_records(path: str | os.PathLike[str], record_type: type[Record]) -> list[Record]:
+    """What `write_checked_records` wrote.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is not what was written; the message names the file.
+    """
+    content = Path(path).read_bytes()
+    above, _, last = content.removesuffix(b"\n").rpartition(b"\n")
+    above += b"\n" if above else b""
+    try:
+        stored = json.loads(last)[CHECKSUM]
+    except (KeyError, TypeError, ValueError):
+        stored = None
+    if stored != hashlib.sha256(above).hexdigest():
+        raise ValueError(f"{path} is damaged (its content is not what its checksum says)")
+    hints = typing.get_type_hints(record_type)
+    lines = enumerate(above.splitlines(), start=1)
+    return [record_type(**_values(json.loads(line), hints, f"{path}, line {number}")) for number, line in lines]
 
 
 def _values(record: dict[str, Any], hints: Mapping[str, Any], where: str) -> dict[str, Any]:

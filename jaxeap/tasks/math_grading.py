@@ -88,7 +88,12 @@ def grade_math(
             started.append(_Worker())
             idle.put(started[-1])
         with ThreadPoolExecutor(max(count, 1)) as threads:
-            return list(threads.map(judge, answers))
+            try:
+                return list(threads.map(judge, answers))
+            except BaseException:  # The threads are waited for, and must not wait for their processes.
+                for worker in started:
+                    worker.kill()
+                raise
     finally:
         for worker in started:
             worker.stop()
@@ -141,8 +146,13 @@ class _Worker:
         extracted = final_answer(text)
         return Judgement(reply["correct"], extracted if extracted is not None else reply["extracted"])
 
+    def kill(self) -> None:
+        """Ends the process, for the thread that reads from it to notice."""
+        if (process := self._process) is not None:
+            process.kill()
+
     def stop(self) -> None:
-        """Kills the process, whatever it does."""
+        """Kills the process, whatever it does, and lets go of it."""
         if (process := self._process) is not None:
             self._process = None
             process.kill()

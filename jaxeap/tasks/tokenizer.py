@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -49,12 +50,14 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> transformers.PreTrainedTok
 
     Raises:
       FileNotFoundError: there is no such folder, or no tokenizer in it.
+      ValueError: the tokenizer is code that the folder brings along.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder (expected a local model folder with its tokenizer files)")
     if (folder / "tokenizer.json").is_file():
         return transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    _refuse_code(folder)
     older = ("tokenizer.model", "vocab.json")
     if not any((folder / name).is_file() for name in older):
         raise FileNotFoundError(
@@ -62,6 +65,20 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> transformers.PreTrainedTok
             "copy the tokenizer files of the model into it"
         )
     return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _refuse_code(folder: Path) -> None:
+    for name in ("tokenizer_config.json", "config.json"):
+        try:
+            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            named = settings["auto_map"]["AutoTokenizer"]
+        except (FileNotFoundError, KeyError, TypeError, ValueError):  # none, no such entry; damage is told elsewhere
+            continue
+        raise ValueError(
+            f"{folder}: the tokenizer is code of the folder's own ({name} names {named}), and jaxeap runs no code that "
+            "comes with a model. Where you trust it, load it once with transformers and save it as tokenizer.json: "
+            "AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True).save_pretrained(FOLDER), if it is a fast one"
+        )
 
 
 def encode_prompt(tokenizer: transformers.PreTrainedTokenizerBase, text: str) -> list[int]:

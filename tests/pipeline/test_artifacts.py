@@ -4,6 +4,7 @@ import pytest
 from jaxeap.pipeline.artifacts import (
     files_below,
     first_free,
+    intact_tensors,
     read_json,
     read_tensor_metadata,
     read_tensors,
@@ -60,6 +61,27 @@ def test_truncated_tensors_are_named(tmp_path):
             read(tmp_path / "b.safetensors")
 
 
+def test_what_was_changed_is_known_by_its_checksum_and_removed(tmp_path):
+    path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    for name, number in ((path, 1.0), (other, 2.0)):
+        write_tensors(name, {"x": np.full((2, 3), number, np.float32), "none": np.zeros((0, 2))}, {"m": [1, "ü"]})
+    metadata = read_tensors(path, verify=True)[1]
+    assert metadata == {"m": [1, "ü"]}
+    assert intact_tensors(path, pytest.fail, lambda tensors, metadata: metadata["m"][0] == 1) is not None
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-8] + other.read_bytes()[-8:])
+    assert path.stat().st_size == size
+    read_tensors(path)  # Its form is right.
+    with pytest.raises(ValueError, match=r"a\.safetensors is damaged"):
+        read_tensors(path, verify=True)
+    said = []
+    assert intact_tensors(path, said.append, lambda *_: True) is None
+    assert intact_tensors(other, said.append, lambda tensors, _: "y" in tensors) is None
+    assert [line.partition(" is ")[0] for line in said] == [str(path), str(other)]
+    assert not list(tmp_path.iterdir())
+    assert intact_tensors(path, pytest.fail, pytest.fail) is None, "what is not there is no damage"
+
+
 def test_failed_write_of_tensors_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_tensors(tmp_path / "a", {"x": np.ones(1)}, {"m": object()})
@@ -83,6 +105,9 @@ def test_hidden_files_are_no_results_and_unfinished_ones_are_removed(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == ["b.json", "deep/a.json"]
+    (tmp_path / ".stage.partial" / "deep").mkdir(parents=True)
+    (tmp_path / ".stage.partial" / "deep" / ".c.json.7.tmp").touch()
     remove_unfinished([tmp_path, tmp_path / "missing"])
+    assert not (tmp_path / ".stage.partial").exists()
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"b.json", "deep/a.json", ".hidden/c.json", ".keep"}

@@ -148,6 +148,7 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
     assert {Path(name).parts[0] for name in kept} == {
         *NAMES,
         "config.json",
+        "manifest.json",
         "metrics.json",
         "table.md",
         "table.tex",

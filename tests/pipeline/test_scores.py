@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores, read_scores
+from jaxeap.pipeline.artifacts import write_tensors
+from jaxeap.pipeline.score_means import mean_scores
+from jaxeap.pipeline.score_stream import stream_of
+from jaxeap.pipeline.scores import (
+    Scores,
+    append_shard,
+    discard_damaged,
+    finished_questions,
+    iterate_scores,
+    read_scores,
+)
 
 
 def shard(*ids: str) -> Scores:
@@ -31,15 +41,80 @@ def test_missing_question_is_an_error(tmp_path):
         read_scores(tmp_path / "empty", ["1"])
 
 
-def test_unreadable_shard_makes_room_for_a_new_one(tmp_path):
+def flipped_bit(content: bytes) -> bytes:
+    changed = bytearray(content)
+    changed[-3] ^= 1
+    return bytes(changed)
+
+
+def zeroed(content: bytes) -> bytes:
+    """The header as it was, and nothing but zeros after it."""
+    begin = 8 + int.from_bytes(content[:8], "little")
+    return content[:begin] + bytes(len(content) - begin)
+
+
+DAMAGE = {
+    "truncated": lambda content: content[:-4],
+    "cut in the header": lambda content: content[:20],
+    "empty": lambda content: b"",
+    "one bit": flipped_bit,
+    "zeros": zeroed,
+    "other ids in the header": lambda content: content.replace(b'\\"1\\"', b'\\"2\\"'),
+    "no checksum": lambda content: content.replace(b"sha256", b"sha255"),
+    "no JSON": lambda content: content.replace(b"{\\", b"[\\"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_shard_is_named_and_makes_room_for_a_new_one(tmp_path, damage):
     first, second = (append_shard(tmp_path, s) for s in (shard("1"), shard("2")))
-    first.write_bytes(first.read_bytes()[:-4])
-    with pytest.raises(ValueError, match=r"00000\.safetensors is damaged"):
-        read_scores(tmp_path, ["1", "2"])
+    written = first.read_bytes()
+    first.write_bytes(DAMAGE[damage](written))
+    assert first.read_bytes() != written
+    said: list[str] = []
+    discard_damaged(tmp_path, ["1", "2"], said.append)
+    (line,) = said
+    assert str(first) in line and "computed again" in line and "\n" not in line
     assert finished_questions(tmp_path) == {"2"}
     assert append_shard(tmp_path, shard("1")) == first
+    assert first.read_bytes() == written
     np.testing.assert_array_equal(read_scores(tmp_path, ["1", "2"]).loss, shard("1", "2").loss)
     assert second.is_file()
+
+
+def test_shards_that_are_whole_stay_and_nothing_is_said(tmp_path):
+    append_shard(tmp_path, shard("1", "2"))
+    discard_damaged(tmp_path, ["2", "1", "3"], pytest.fail)
+    discard_damaged(tmp_path / "missing", ["1"], pytest.fail)
+    assert finished_questions(tmp_path) == {"1", "2"}
+
+
+def test_shard_of_other_questions_or_tensors_is_not_gone_on_from(tmp_path):
+    append_shard(tmp_path, shard("1"))
+    append_shard(tmp_path, shard("9"))
+    write_tensors(tmp_path / "00002.safetensors", {"effects": np.ones(1)}, {"question_ids": ["2"]})
+    few = {"scores": np.ones((1, 2, 3), np.float32), **dict.fromkeys(("loss", "gradient_norm"), np.ones(1, np.float32))}
+    write_tensors(tmp_path / "00003.safetensors", few, {"question_ids": ["2", "3"]})
+    said: list[str] = []
+    discard_damaged(tmp_path, ["1", "2", "3"], said.append)
+    assert len(said) == 3 and all("not of this run's questions" in line for line in said)
+    assert finished_questions(tmp_path) == {"1"}
+
+
+def test_question_in_two_shards_counts_once_as_in_the_first(tmp_path):
+    append_shard(tmp_path, shard("1", "2"))
+    other = shard("2", "3")
+    append_shard(tmp_path, Scores(other.question_ids, other.scores + 50, other.loss, other.gradient_norm))
+    append_shard(tmp_path, shard("3"))
+    assert [s.question_ids for s in iterate_scores(tmp_path)] == [("1", "2"), ("3",)]
+    found = read_scores(tmp_path, ["1", "2", "3"])
+    np.testing.assert_array_equal(found.scores[:, 0, 0], [1, 2, 53])
+    assert mean_scores(tmp_path, ["1", "2", "3"]).signed[0, 0] == (1 + 2 + 53) / 3
+    assert sum(len(rows) for _, rows in stream_of(tmp_path, ["1", "2", "3"]).shards()) == 3
+    said: list[str] = []
+    discard_damaged(tmp_path, ["1", "2", "3"], said.append)
+    assert len(said) == 1 and "00002.safetensors holds questions that stand in shards before it" in said[0]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_other_dtypes_and_shapes_are_refused():

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from jaxeap.tasks.jsonl import read_jsonl, read_records, replacing, write_jsonl, write_records
+from jaxeap.tasks.jsonl import (
+    read_checked_records,
+    read_jsonl,
+    read_records,
+    replacing,
+    write_checked_records,
+    write_jsonl,
+    write_records,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,22 @@ def test_records_come_back_equal(tmp_path):
     write_records(path, READINGS)
     assert read_records(path, Reading) == READINGS
     assert path.read_bytes().count(b"\n") == len(READINGS)
+
+
+@pytest.mark.parametrize("records", [READINGS, READINGS[:1], []])
+def test_checked_records_come_back_equal_and_damage_is_known(tmp_path, records):
+    path = tmp_path / "part.jsonl"
+    write_checked_records(path, records)
+    content = path.read_bytes()
+    assert read_checked_records(path, Reading) == records
+    changes = [content[:-1], content[:-9], b"", content.partition(b"\n")[2], content * 2, b"7", bytes(len(content))]
+    changes += [content.replace(b"true", b"True"), content.replace(b"[1, 2]", b"[1, 3]"), b"{}\n" + content]
+    for changed in changes:
+        if changed in (content, content[:-1]):  # No more is lost than the end of the last line.
+            continue
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"part\.jsonl is damaged"):
+            read_checked_records(path, Reading)
 
 
 def test_blank_lines_count_but_hold_nothing(tmp_path):

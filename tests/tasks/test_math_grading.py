@@ -1,13 +1,17 @@
 """Mathematical answers by value: reference solutions of real sets, hand cases, and processes that hang or die."""
 
 import itertools
+import os
+import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 pytest.importorskip("math_verify", reason="pip install -r requirements/math.txt")
 
+from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
 from jaxeap.tasks import math_grading
 from jaxeap.tasks.jsonl import read_jsonl
 from jaxeap.tasks.math_grading import ENDED, TIME_LIMIT, grade_math
@@ -129,6 +133,32 @@ def test_a_hanging_parse_is_ended_and_the_next_answer_graded(monkeypatch, tmp_pa
     assert done == [1] * 7
     assert len(processes) == 4, "one at first, and one after each that failed"
     assert all(process.poll() is not None for process in processes), "none is left behind"
+
+
+def test_processes_end_at_once_when_the_run_is_terminated(monkeypatch, tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import sys, time\n"
+        "print('{\"ready\": true}', flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    time.sleep(600)\n"
+    )  # fmt: skip
+    monkeypatch.setattr(math_grading, "WORKER", script)
+    processes, popen = [], subprocess.Popen
+
+    def started(*arguments, **options):
+        process = popen(*arguments, **options)
+        processes.append(process)
+        if len(processes) == 1:
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    start = time.monotonic()
+    with pytest.raises(Terminated), raising_on_sigterm():
+        grade_math([("1", "2")] * 20, seconds=60.0, workers=2)
+    assert time.monotonic() - start < 30
+    assert processes and all(process.poll() is not None for process in processes)
 
 
 def test_a_real_hang_is_ended():

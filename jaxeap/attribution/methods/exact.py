@@ -102,7 +102,9 @@ def exact(
         effects = np.asarray(patched) - clean
         for (row, column), effect in zip(group, effects, strict=False):
             scores[:, row, column] = effect
-    return jax.device_put(scores, clean_loss.sharding), clean_loss, norm
+    # Not `device_put`, which would compare what the hosts have, and no NaN is equal to itself.
+    placed = jax.make_array_from_callback(scores.shape, clean_loss.sharding, lambda index: scores[index])
+    return placed, clean_loss, norm
 
 
 def _automatic_side_by_side(config: ModelConfig, batch: Batch) -> int:

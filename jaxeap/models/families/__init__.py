@@ -60,7 +60,7 @@ def read_model_config(folder: str | Path) -> ModelConfig:
         raise FileNotFoundError(f"{path} does not exist; a model folder needs the config.json that Hugging Face writes")
     try:
         attributes = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(attributes, dict):
         raise ValueError(f"{path} must hold a JSON object, as Hugging Face writes it, and holds {attributes!r}")

@@ -208,6 +208,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         )
     if mesh.data > 1 and answer is not None:
         notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
+    if config.controls.null_tuned:
+        notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:

@@ -14,7 +14,8 @@ from jaxeap.attribution.audit import Audit, agreement, stratified_sample
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.models.model import Decoder
-from jaxeap.pipeline.artifacts import first_free, read_json, read_tensors, write_json, write_tensors
+from jaxeap.parallel import hosts
+from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
@@ -41,7 +42,8 @@ def audit_models(run: StageRun) -> None:
     """Writes audit.json; until it is there, the effects that were measured lie in parts."""
     settings = run.config.audit
     if not settings.edges:
-        write_json(run.folder / AUDIT, {"models": {}})
+        if hosts.is_first():
+            write_json(run.folder / AUDIT, {"models": {}})
         run.say("audit: left out (config.audit.edges is 0): whether scores are effects is not known")
         return
     selection = selection_of(run.inputs["select"])
@@ -56,6 +58,8 @@ def audit_models(run: StageRun) -> None:
     )
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(selection.question_ids))[:count])
     found = {cell.model: _audit_model(run, cell, graph, chosen.tolist()) for cell in OWN_TEXT}
+    if not hosts.is_first():
+        return
     content = {"models": {role: _record(run, found[role], graph) for role in found}}
     write_json(run.folder / AUDIT, content)
     for role in found:
@@ -71,7 +75,8 @@ def _audit_model(run: StageRun, cell: Cell, graph: EdgeGraph, chosen: Sequence[i
     scores = read_scores(scored, texts.ids).scores.astype(np.float64)
     settings = run.config.audit
     rng = np.random.default_rng([settings.seed, 1])  # The same for both models, though their strata differ.
-    edges = stratified_sample(np.abs(scores).mean(axis=0), graph, settings.edges, rng)
+    strengths = np.abs(scores).mean(axis=0)
+    edges = hosts.array_from_first(lambda: stratified_sample(strengths, graph, settings.edges, rng))
     effects = _effects(run, cell, texts, edges)
     return agreement(edges, scores[:, edges[:, 0], edges[:, 1]], effects, settings.seed)
 
@@ -81,9 +86,18 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
     settings, folder = run.config.attribution, run.folder / f"{cell.model}_parts"
     effects = np.full((len(texts.ids), len(edges)), np.nan, np.float32)
     place_of = {id_: place for place, id_ in enumerate(texts.ids)}
-    for path in sorted(folder.glob("*.safetensors")):
-        tensors, metadata = read_tensors(path)
-        effects[[place_of[id_] for id_ in metadata["question_ids"]]] = tensors["effects"]
+
+    def fits(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> bool:
+        ids = metadata.get("question_ids", [])
+        return "effects" in tensors and tensors["effects"].shape == (len(ids), len(edges)) and set(ids) <= set(place_of)
+
+    def measured() -> np.ndarray:
+        for path in sorted(folder.glob("*.safetensors")):
+            if part := intact_tensors(path, run.say, fits):
+                effects[[place_of[id_] for id_ in part[1]["question_ids"]]] = part[0]["effects"]
+        return effects
+
+    effects = hosts.array_from_first(measured).copy()
     if np.isfinite(effects).all():
         return effects
     model: Decoder = load_next(sources_of(run.config)[cell.model], run.config.dtype, mesh_of(run.config))
@@ -105,10 +119,11 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
                     reference=reference,
                     edges=edges,
                 )
-                rows = np.asarray(patched.scores)[: len(places.real), edges[:, 0], edges[:, 1]]
+                rows = hosts.to_hosts(patched.scores)[: len(places.real), edges[:, 0], edges[:, 1]]
                 ids = [texts.ids[place] for place in places.real]
                 _require_finite(rows, ids, cell.model)
-                write_tensors(first_free(folder, ".safetensors"), {"effects": rows}, {"question_ids": ids})
+                if hosts.is_first():
+                    write_tensors(first_free(folder, ".safetensors"), {"effects": rows}, {"question_ids": ids})
                 effects[places.real] = rows
                 advance(len(places.real))
 
@@ -149,4 +164,5 @@ AUDIT_STAGE = Stage(
     reads=("base", "tuned", "dtype", *SCORING, "audit"),
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select", "attribute"),
+    on_all_hosts=True,
 )

@@ -15,7 +15,8 @@ from jaxeap.attribution.divergence import head_of, predicting_residuals, token_d
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
-from jaxeap.pipeline.artifacts import first_free, read_tensor_metadata, read_tensors, write_tensors
+from jaxeap.parallel import hosts
+from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
 from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
@@ -42,7 +43,8 @@ def diverge(run: StageRun) -> None:
     settings = run.config.controls
     count = min(settings.divergence_questions, len(selection.question_ids))
     if not count:
-        write_jsonl(run.folder / DIVERGENCES, [])
+        if hosts.is_first():
+            write_jsonl(run.folder / DIVERGENCES, [])
         return
     order = np.random.default_rng(settings.seed).permutation(len(selection.question_ids))
     chosen = np.sort(order[:count]).tolist()
@@ -53,7 +55,10 @@ def diverge(run: StageRun) -> None:
     if other:
         asked["tuned"] = texts["tuned"].some(other)
     head, config = _keep_residuals(run, asked)
+    hosts.require_seen(lambda: sorted((run.folder / RESIDUALS).rglob(f"*{SUFFIX}")))
     found = _divergences(run, asked, head, config)
+    if not hosts.is_first():
+        return
     on_base = found["base"]
     on_tuned = on_base | found.get("tuned", {})
     ids = texts["base"].ids
@@ -76,14 +81,15 @@ def _keep_residuals(run: StageRun, texts: dict[Role, Texts]) -> tuple[Weights, M
     def keep_rest(portion: Portion) -> None:
         for role, its_texts in texts.items():
             folder = run.folder / RESIDUALS / role
-            kept = _kept(folder)
+            kept = _kept(run, folder, its_texts)
             todo = _batches(its_texts, [id_ in kept for id_ in its_texts.ids], portion)
             start = functools.partial(_residuals, model, its_texts)
             with progress_bar(run.console, f"base model on {role} text: predicting", total=len(todo)) as advance:
                 for places, residuals in one_ahead(todo, start):
                     rows = _flat(residuals, its_texts, places.real)
                     ids = [its_texts.ids[place] for place in places.real]
-                    write_tensors(first_free(folder, SUFFIX), {"residuals": rows}, {"question_ids": ids})
+                    if hosts.is_first():
+                        write_tensors(first_free(folder, SUFFIX), {"residuals": rows}, {"question_ids": ids})
                     advance(1)
 
     in_portions(run, "predicting", _asked(run), keep_rest, least=Portion(fewest_rows(model)), remedy=REMEDY)
@@ -100,7 +106,7 @@ def _divergences(
 
     def compare_rest(portion: Portion) -> None:
         for role, its_texts in texts.items():
-            kept = _kept(run.folder / RESIDUALS / role)
+            kept = _kept(run, run.folder / RESIDUALS / role, its_texts)
             todo = _batches(its_texts, [id_ in found[role] for id_ in its_texts.ids], portion)
             start = functools.partial(_residuals, model, its_texts)
             with progress_bar(run.console, f"tuned model on {role} text: predicting", total=len(todo)) as advance:
@@ -118,15 +124,20 @@ def _divergences(
     return found
 
 
-def _kept(folder: Path) -> dict[str, Path]:
-    """In which file of the folder a question's residual streams lie, by its id. One that is damaged is deleted."""
-    kept: dict[str, Path] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        try:
-            kept |= dict.fromkeys(read_tensor_metadata(path)["question_ids"], path)
-        except (KeyError, ValueError):
-            path.unlink()
-    return kept
+def _kept(run: StageRun, folder: Path, texts: Texts) -> dict[str, Path]:
+    """In which file of the folder a question's residual streams lie, by its id."""
+
+    def found() -> dict[str, str]:
+        def fits(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> bool:
+            return "residuals" in tensors and set(metadata.get("question_ids", ())) <= set(texts.ids)
+
+        kept: dict[str, str] = {}
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            if part := intact_tensors(path, run.say, fits):
+                kept |= dict.fromkeys(part[1]["question_ids"], path.name)
+        return kept
+
+    return {id_: folder / name for id_, name in hosts.on_first(found).items()}
 
 
 def _read_kept(kept: dict[str, Path], texts: Texts, places: Sequence[int]) -> np.ndarray:
@@ -155,7 +166,7 @@ def _residuals(model: Decoder, texts: Texts, places: Places) -> jax.Array:
 def _flat(residuals: jax.Array, texts: Texts, places: Sequence[int]) -> np.ndarray:
     """[B, W, D] of a batch -> [tokens, D], the counted tokens of its real questions one after another."""
     # float32 holds every bfloat16 number, and safetensors' NumPy side knows no bfloat16.
-    rows = np.asarray(residuals).astype(np.float32)
+    rows = hosts.to_hosts(residuals).astype(np.float32)
     return np.concatenate([rows[row, : _width(texts, place)] for row, place in enumerate(places)])
 
 
@@ -180,4 +191,5 @@ DIVERGENCE = Stage(
     reads=("base", "tuned", "dtype", "controls.divergence_questions", "controls.seed"),
     tuning=("attribution.batch_size", "adapter_base", "mesh"),
     needs=("select",),
+    on_all_hosts=True,
 )

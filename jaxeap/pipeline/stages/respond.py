@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,9 @@ import jax
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.load import check_files
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
+from jaxeap.pipeline.fingerprint import fingerprint
 from jaxeap.pipeline.model_source import ModelSource
 from jaxeap.pipeline.out_of_memory import Portion, in_portions
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
@@ -31,7 +33,7 @@ from jaxeap.sampling.paged_cache import cache_layout
 from jaxeap.sampling.stop_strings import cut_text
 from jaxeap.tasks.grading import Verdict, read_verdicts, write_verdicts
 from jaxeap.tasks.imported import Imported, read_imported, require_tokens_of
-from jaxeap.tasks.jsonl import read_records, write_records
+from jaxeap.tasks.jsonl import read_checked_records, write_checked_records
 from jaxeap.tasks.questions import Question, read_questions, write_questions
 from jaxeap.tasks.responses import Response, read_responses, write_responses
 from jaxeap.tasks.selection import Role
@@ -110,10 +112,11 @@ def respond(run: StageRun) -> None:
     for role, source in sources.items():
         if source.adapted is not None:
             run.say(f"{role} is the adapter {source}")
-    write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
+    if hosts.is_first():
+        write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
     tokenizers = {role: load_tokenizer(sources[role].tokenizer_folder) for role in ROLES}
     if config.responses == IMPORTED:
-        _import(run, sources, tokenizers)
+        hosts.on_first(lambda: _import(run, sources, tokenizers))
         return
     questions = choose_questions(
         config.questions,
@@ -125,18 +128,22 @@ def respond(run: StageRun) -> None:
         split=config.question_split,
     )
     prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
-    write_questions(run.folder / QUESTIONS, questions)
+    hosts.require_same("prompt", {"any": fingerprint({"tokens": prompts})})
+    if hosts.is_first():
+        write_questions(run.folder / QUESTIONS, questions)
     for role in ROLES:
         parts = run.folder / f"{role}_parts"
         paths = [run.folder / _file(role, sample) for sample in range(run.config.sampling.samples)]
-        if not all(path.is_file() for path in paths):
+        if not hosts.on_first(lambda paths=paths: all(path.is_file() for path in paths)):  # type: ignore[misc]
             _answer_rest(run, role, sources[role], tokenizers[role], questions, prompts, parts)
-            written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
-            for sample, path in enumerate(paths):
-                write_responses(path, [written[question.id, sample] for question in questions])
-            finished = sum(response.finished for response in written.values())
-            run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
-        shutil.rmtree(parts, ignore_errors=True)
+            if hosts.is_first():
+                written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
+                for sample, path in enumerate(paths):
+                    write_responses(path, [written[question.id, sample] for question in questions])
+                finished = sum(response.finished for response in written.values())
+                run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
+        if hosts.is_first():
+            shutil.rmtree(parts, ignore_errors=True)
 
 
 def _import(
@@ -190,9 +197,13 @@ def _answer_rest(
     asked = SamplingOptions(**run.config.sampling)
     place_of = {question.id: place for place, question in enumerate(questions)}
 
-    def answered() -> set[tuple[int, int]]:
-        return {(place_of[part.question_id], part.sample) for part in _read_parts(parts)}
+    def written() -> list[tuple[int, int]]:
+        return [(place_of[part.question_id], part.sample) for part in _read_parts(parts)]
 
+    def answered() -> set[tuple[int, int]]:
+        return {(place, sample) for place, sample in hosts.on_first(written)}
+
+    hosts.on_first(lambda: _discard_damaged(run, parts, set(place_of)))
     if len(answered()) == (total := len(questions) * asked.samples):
         return
     stops = stop_tokens(source.generation_folder, tokenizer)
@@ -214,6 +225,8 @@ def _answer_rest(
                 tokenizer=tokenizer,
                 description=f"{role}: answering",
             ):
+                if not hosts.is_first():
+                    continue
                 question, prompt = questions[answer.place], prompts[answer.place]
                 ended.append(_part(tokenizer, question, prompt, answer, stops, options.stop_strings))
                 if len(ended) >= options.batch_size or time.monotonic() - written_at > SECONDS_BETWEEN_PARTS:
@@ -266,11 +279,22 @@ def _part(
 
 
 def _write_part(parts: Path, ended: Sequence[_Part]) -> None:
-    write_records(first_free(parts, ".jsonl"), ended)
+    write_checked_records(first_free(parts, ".jsonl"), ended)
 
 
 def _read_parts(parts: Path) -> list[_Part]:
-    return [part for path in sorted(parts.glob("*.jsonl")) for part in read_records(path, _Part)]
+    return [part for path in sorted(parts.glob("*.jsonl")) for part in read_checked_records(path, _Part)]
+
+
+def _discard_damaged(run: StageRun, parts: Path, question_ids: Set[str]) -> None:
+    """Deletes the parts of a run before that are not what it wrote, or hold answers to other questions."""
+    for path in sorted(parts.glob("*.jsonl")):
+        try:
+            if not {part.question_id for part in read_checked_records(path, _Part)} <= question_ids:
+                raise ValueError(f"{path} is not of this run's questions")
+        except ValueError as error:
+            run.say(f"{error}; it is removed and its questions are answered again")
+            path.unlink()
 
 
 def _response(part: _Part) -> Response:
@@ -304,4 +328,5 @@ RESPOND = Stage(
     ),
     tuning=("sampling.batch_size", "sampling.cache_block", "sampling.cache_tokens", "adapter_base", "mesh"),
     version=3,
+    on_all_hosts=True,
 )

@@ -256,22 +256,24 @@ def test_everything_switched_off_leaves_the_rest_and_decides_nothing(config, con
     print_summary(tmp_path, [], console)
 
 
-def test_a_null_pair_stands_beside_and_must_be_made_alike(config, console, tmp_path, no_figures):
-    null, workdir = tmp_path / "null", tmp_path / "w"
-    own = config.tuned
-    config.tuned = config.base
-    run_pipeline(config, null, console)
-    config.tuned, config.controls.null_run = own, str(null)
-    run_pipeline(config, workdir, console)
-    controls = controls_of(workdir / "controls")
-    assert [row["difference"] for row in controls["null_pair"]] == [0.0] * len(controls["two_by_two"])
-    assert "### The null pair" in (workdir / "table.md").read_text()
+def test_a_null_pair_is_made_first_and_must_be_made_alike(config, console, tmp_path, no_figures):
+    config.controls.null_tuned = config.base
+    run_pipeline(config, tmp_path, console)
+    controls = controls_of(tmp_path / "controls")
+    found, null = controls["null_pair"], contrast_of(tmp_path / "null_pair" / "contrast")
+    assert [row["difference"] for row in found["rows"]] == [0.0] * len(controls["two_by_two"])
+    assert found["questions"] == null.examples and found["bootstrap"]["resamples"] == config.controls.resamples
+    assert found["relative_norm"] == 0 < found["relative_norm_of_pair"]
+    assert "### The null pair\n\nBase against base, " in (tmp_path / "table.md").read_text()
     required = [each["name"] for each in controls["verdicts"][0]["controls"] if each["required"]]
     assert required == ["model part of the 2x2", "null by splitting", "null pair"]
+    assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
 
-    config.metrics.bins, config.attribution.level = 50, "head"
-    with pytest.raises(ValueError, match=r"made with another attribution\.level, metrics\.bins"):
-        run_pipeline(config, workdir, console)
+    config.controls.null_tuned, config.controls.null_run = None, str(tmp_path / "null_pair")
+    assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
+    config.metrics.bins, config.attribution.level, config.selection.alpha = 50, "head", 0.5
+    with pytest.raises(ValueError, match=r"made with another .*attribution\.level, .*selection\.alpha, metrics\.bins"):
+        run_pipeline(config, tmp_path, console)
     config.controls.null_run = str(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"null_run: .*nowhere.* give the folder of a finished run"):
-        run_pipeline(config, workdir, console)
+        run_pipeline(config, tmp_path, console)

@@ -1,0 +1,39 @@
+import os
+import signal
+
+import pytest
+
+from jaxeap.pipeline import termination
+from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_raises_and_does_not_disturb_the_cleaning_up():
+    before, cleaned = signal.getsignal(signal.SIGTERM), False
+    with pytest.raises(Terminated), raising_on_sigterm():
+        try:
+            terminate()
+        finally:
+            terminate()
+            cleaned = True
+    assert cleaned
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_one_that_comes_much_later_counts_again(monkeypatch):
+    monkeypatch.setattr(termination, "SECONDS_TO_END", 0.0)
+    with raising_on_sigterm():
+        for _ in range(2):
+            with pytest.raises(Terminated):
+                terminate()
+
+
+def test_no_handler_for_errors_takes_it():
+    with pytest.raises(Terminated), raising_on_sigterm():
+        try:
+            terminate()
+        except Exception:
+            pytest.fail("taken for an error")
