@@ -136,8 +136,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
     def share(rows: int) -> int:
-        """Rows of a scored batch on each group of devices: each has its own, or all have all."""
-        return rows // mesh.data if rows % mesh.data == 0 else rows
+        """Rows of a scored batch that each group of devices has, those among them that fill it up evenly."""
+        return math.ceil(rows / mesh.data)
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
@@ -203,8 +203,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
     if rows[1] % mesh.data:
         notes.append(
-            f"batches of {rows[1]} rows cannot be shared out by {mesh.data} groups of devices, so each group scores "
-            f"them whole; let --config.attribution.batch_size be a multiple of {mesh.data}"
+            f"batches of {rows[1]} rows are filled up to {share(rows[1]) * mesh.data} for {mesh.data} groups of "
+            f"devices; let --config.attribution.batch_size be a multiple of {mesh.data}"
         )
     if mesh.data > 1 and answer is not None:
         notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
@@ -233,7 +233,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         buckets=buckets,
         score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,
         answering_flops=supposed[0],
-        scoring_flops=of_group[0] * (rows[1] // share(rows[1])),
+        scoring_flops=of_group[0] * mesh.data,
         answering_hours=(supposed[1], longest[1]),
         scoring_hours=speed.seconds(*of_group) / (fsdp * tensor) / 3600,
         rates=speed,

@@ -161,8 +161,8 @@ def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
     assert "mesh data 4 x fsdp 1 x tensor 1" in printed(four, config)
     config.attribution.batch_size = 6
     uneven = plan_run(config)
-    assert any("batches of 6 rows cannot be shared out by 4 groups" in note for note in uneven.notes)
-    assert uneven.scoring.parts["scores"] == 3 * four.scoring.parts["scores"]
+    assert any("batches of 6 rows are filled up to 8 for 4 groups" in note for note in uneven.notes)
+    assert uneven.scoring == four.scoring
 
 
 def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
