@@ -48,7 +48,6 @@ from jaxeap.parallel.mesh import make_mesh
 from jaxeap.pipeline.peak_rates import peak_flops
 from jaxeap.pipeline.planning.program import flops, traced
 
-COUNTS = (1, 2, 4, 8)
 AXES = ("data", "fsdp", "tensor")
 SMALL = Shape(8, 128, layers=4)
 """What is scored on CPU devices; in weak scaling each device has `WEAK_ROWS` of the rows."""
@@ -250,6 +249,7 @@ def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description="Scaling of scoring over devices.")
     parser.add_argument("--rounds", type=int, default=5, help="in each of which everything is measured once")
+    parser.add_argument("--devices", default="1,2,4,8", help="numbers of CPU devices, 1 among them")
     parser.add_argument("--level", default="block", choices=("block", "head"), help="of the scores on CPU devices")
     parser.add_argument("--accelerator", action="store_true", help="a 7B model on the first GPU or TPU instead")
     parser.add_argument("--json", help="where to write the figures")
@@ -271,7 +271,8 @@ def main() -> None:
         rows = accelerator(LargeShape(), arguments.rounds)
         rich.print(accelerator_table(f"Qwen2-7B, bfloat16, 8 x 512; {machine}", rows))
     else:
-        rows = list(scaling(COUNTS, arguments.rounds, arguments.level, SMALL))
+        counts = tuple(map(int, arguments.devices.split(",")))
+        rows = list(scaling(counts, arguments.rounds, arguments.level, SMALL))
         rich.print(scaling_table(f"{arguments.level} level; {machine}", rows))
     if arguments.json:
         temporary = Path(arguments.json + ".tmp")

@@ -11,6 +11,7 @@ import jax
 
 from jaxeap.attribution.contraction import CHUNK_BYTES
 from jaxeap.models.model import Decoder
+from jaxeap.parallel.mesh import example_groups
 from jaxeap.pipeline.stage import StageRun
 
 Result = TypeVar("Result")
@@ -104,8 +105,8 @@ def devices_of(model: Decoder) -> int:
 
 
 def fewest_rows(model: Decoder) -> int:
-    """One for each group of devices that share out a batch; fewer would be computed by every group whole."""
-    return 1 if model.mesh is None else model.mesh.shape["data"]
+    """One for each group of devices that share out a batch; fewer would be filled up to as many."""
+    return example_groups(model.mesh)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

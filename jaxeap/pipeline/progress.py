@@ -30,6 +30,8 @@ def progress_bar(console: rich.console.Console, description: str, total: int) ->
         task = bar.add_task(description, total=total, note="")
 
         def advance(items: int, note: str = "") -> None:
-            bar.update(task, advance=items, **({"note": note} if note else {}))
+            bar.advance(task, items)
+            if note:
+                bar.update(task, note=note)
 
         yield advance

@@ -52,4 +52,4 @@ def scoring_memory_on(
         return whole
     part = scoring_memory(part_of_shape(config, sizes), dtype, method, level, *rest)
     # Of the scores, which are complete on every device, a smaller decoder would have fewer.
-    return Memory({**part.parts, "scores": whole.parts["scores"]}, whole.flops)
+    return Memory({**part.parts, "scores": whole.parts["scores"]}, whole.flops, whole.precise_flops)

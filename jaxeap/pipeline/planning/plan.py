@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -13,7 +13,8 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
-from jaxeap.pipeline.pair import mesh_sizes
+from jaxeap.parallel.automatic import device_bytes
+from jaxeap.pipeline.pair import USABLE, mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
     NOT_TRACED,
@@ -32,9 +33,6 @@ from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
 
 GB = 10**9
-SUPPOSED_GB = 80.0
-USABLE = 0.92
-"""Share of a device's memory that a run may plan with; the rest is the runtime's."""
 ABLATION: Ablation = "zero"
 """What is traced; other ablations need more inputs, which take next to nothing beside the captures."""
 MODELS = 2
@@ -126,7 +124,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     shapes = planned_pair(config.base, config.tuned, config.adapter_base)
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
-    device_bytes, known = device_memory(config.plan.device_gb)
+    memory, known = device_bytes(config.plan.device_gb)
     mesh = mesh_sizes(config, shape)
     fsdp, tensor = mesh.fsdp, mesh.tensor
     weights = weight_bytes(shape, config.dtype, fsdp, tensor)
@@ -138,25 +136,25 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
     def share(rows: int) -> int:
-        """Rows of a scored batch on each group of devices: each has its own, or all have all."""
-        return rows // mesh.data if rows % mesh.data == 0 else rows
+        """Rows of a scored batch that each group of devices has, those among them that fill it up evenly."""
+        return math.ceil(rows / mesh.data)
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
+        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
     layout = cache_layout(shape, options, rows[0], work.longest_prompt) if work.limit else None
     answer = answering(rows[0]) if work.limit else None
     score = scoring(rows[1])
-    room = USABLE * device_bytes - weights
+    room = USABLE * memory - weights
     problems = []
     if room <= 0:
         problems.append(
-            f"the weights alone take {weights / GB:.1f} of {USABLE * device_bytes / GB:.1f} usable GB of a device: "
-            + _larger_mesh(shape, config.dtype, USABLE * device_bytes)
+            f"the weights alone take {weights / GB:.1f} of {USABLE * memory / GB:.1f} usable GB of a device: "
+            + _larger_mesh(shape, config.dtype, USABLE * memory)
         )
     else:
         if answer is not None and layout is not None and answer.total > room:
@@ -169,6 +167,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
                 _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
             )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
+    # The contraction is cut along the residual width alone: every device has all nodes.
+    contracted = dataclasses.replace(shape, embed_dim=part_of_shape(shape, mesh).embed_dim)
     tokens = share(rows[1]) * work.scored_length
     speed = rates(config.plan.teraflops, config.plan.gb_per_second, shape, config.dtype, tokens, measure)
 
@@ -201,6 +201,13 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         notes.append("config.question_revision must be given before the run")
     if 0 in config.mesh.values() and jax.device_count() > 1:
         notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
+    if rows[1] % mesh.data:
+        notes.append(
+            f"batches of {rows[1]} rows are filled up to {share(rows[1]) * mesh.data} for {mesh.data} groups of "
+            f"devices; let --config.attribution.batch_size be a multiple of {mesh.data}"
+        )
+    if mesh.data > 1 and answer is not None:
+        notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
     if config.controls.null_tuned:
         notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:
@@ -211,7 +218,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         config=shape,
         parameters=parameter_count(shape),
         work=work,
-        device_bytes=device_bytes,
+        device_bytes=memory,
         known=known,
         devices=(mesh.data, fsdp, tensor),
         weights=weights,
@@ -220,28 +227,19 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         rows=rows,
         cache_tokens=0 if layout is None else layout.tokens,
         chunk=(
-            scoring_chunk(shape, config.attribution.level, work.scored_length),
-            chunk_bytes(shape, config.attribution.level, work.scored_length),
+            scoring_chunk(contracted, config.attribution.level, work.scored_length),
+            chunk_bytes(contracted, config.attribution.level, work.scored_length),
         ),
         buckets=buckets,
         score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,
         answering_flops=supposed[0],
-        scoring_flops=of_group[0] * (rows[1] // share(rows[1])),
+        scoring_flops=of_group[0] * mesh.data,
         answering_hours=(supposed[1], longest[1]),
         scoring_hours=speed.seconds(*of_group) / (fsdp * tensor) / 3600,
         rates=speed,
         problems=tuple(problems),
         notes=tuple(notes),
     )
-
-
-def device_memory(setting: float | None) -> tuple[float, bool]:
-    """Bytes of a device, and whether that is known: as set, else as the device says, else supposed."""
-    if setting is not None:
-        return setting * GB, True
-    statistics: Mapping[str, int] = jax.local_devices()[0].memory_stats() or {}
-    limit = statistics.get("bytes_limit")
-    return (float(limit), True) if limit else (SUPPOSED_GB * GB, False)
 
 
 def _pinned(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:

@@ -16,6 +16,9 @@ from jaxeap.models.config import ModelConfig
 SUPPOSED_TERAFLOPS = 150.0
 SUPPOSED_GB_PER_SECOND = 1000.0
 """Half of an A100's peaks."""
+REACHED = 0.6
+"""Share of the rate of plain matrix products that whole programs reach, whose norms, softmaxes and small products take
+time as well. Scoring reached 56% of it on a CPU (docs/scaling.md)."""
 SECONDS = 0.2
 """Of each of the three measurements, compiling not counted; a single product may take as long."""
 FEWEST_TOKENS = 64
@@ -28,8 +31,8 @@ class Rates:
     """What one device does in a second.
 
     Attributes:
-      flops: operations of matrix products in the run's dtype.
-      precise_flops: the same of float32 at the highest precision, which scores are summed in.
+      flops: operations of programs in the run's dtype.
+      precise_flops: the same of products of float32 at the highest precision, which scores are summed in.
       bandwidth: bytes read from memory.
       origin: how that is known, in words.
     """
@@ -84,7 +87,8 @@ def measured(device_kind: str, dtype: str, width: int, inner: int, tokens: int) 
     if (device_kind, dtype) != ("cpu", "float32"):  # There all products are that precise.
         precise, _ = _product_rate(jnp.dtype(jnp.float32), width, inner, at_once, jax.lax.Precision.HIGHEST)
     reading = _reading_rate(jnp.dtype(dtype), width)
-    return Rates(product, precise, reading, f"measured on this {device_kind} by products with {at_once:,} tokens")
+    origin = f"{REACHED:.0%} of that of products with {at_once:,} tokens, measured on this {device_kind}"
+    return Rates(REACHED * product, REACHED * precise, reading, origin)
 
 
 def _product_rate(

@@ -10,7 +10,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.pipeline import default_config
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.planning.memory import weight_bytes
-from jaxeap.pipeline.planning.plan import GB, USABLE, device_memory
+from jaxeap.pipeline.planning.plan import GB, USABLE
 from jaxeap.tasks.questions import Question, write_questions
 
 
@@ -161,8 +161,8 @@ def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
     assert "mesh data 4 x fsdp 1 x tensor 1" in printed(four, config)
     config.attribution.batch_size = 6
     uneven = plan_run(config)
-    assert any("batches of 6 rows cannot be shared out by 4 groups" in note for note in uneven.notes)
-    assert uneven.scoring.parts["scores"] == 3 * four.scoring.parts["scores"]
+    assert any("batches of 6 rows are filled up to 8 for 4 groups" in note for note in uneven.notes)
+    assert uneven.scoring == four.scoring
 
 
 def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
@@ -176,15 +176,20 @@ def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
 
 
 def test_memory_is_as_set_else_as_the_device_says(monkeypatch):
-    assert device_memory(24.0) == (24e9, True)
-    assert device_memory(None) == (80e9, False)  # a CPU does not say
+    config = full_size()
+    assert (plan_run(config).device_bytes, plan_run(config).known) == (80e9, True)
 
     class Device:
+        device_kind = "a device"
+
         def memory_stats(self):
             return {"bytes_limit": 17_000_000_000}
 
-    monkeypatch.setattr("jaxeap.pipeline.planning.plan.jax.local_devices", lambda: [Device()])
-    assert device_memory(None) == (17e9, True)
+    monkeypatch.setattr("jax.local_devices", lambda: [Device()])
+    config.plan.device_gb = None
+    plan = plan_run(config)
+    assert (plan.device_bytes, plan.known) == (17e9, True)
+    assert plan.problems
 
 
 def test_a_folder_with_nothing_but_config_json_is_enough(tmp_path):

@@ -46,8 +46,8 @@ def test_rates_are_operations_and_bytes_over_the_time_of_a_run(monkeypatch):
     )  # a microsecond a number of the result
     found = measured.__wrapped__("a device", "bfloat16", 16, 24, 10_000)
     # 64 tokens take 1.024 ms, so that 195 times as many go into 0.2 s, and as many as were asked for are taken.
-    assert found.flops == found.precise_flops == pytest.approx(4 * 10_000 * 16 * 24 / (10_000 * 16 * 1e-6))
-    assert found.origin == "measured on this a device by products with 10,000 tokens"
+    assert found.flops == found.precise_flops == pytest.approx(0.6 * 4 * 10_000 * 16 * 24 / (10_000 * 16 * 1e-6))
+    assert found.origin == "60% of that of products with 10,000 tokens, measured on this a device"
     fewer = measured.__wrapped__("a device", "bfloat16", 16, 24, 100_000)
     assert "with 12,480 tokens" in fewer.origin
     # The vector has as many numbers as the matrix has rows, of 16 numbers of two bytes.
@@ -58,7 +58,7 @@ def test_a_device_is_measured_once(config, console):
     config.attribution.batch_size = 2
     plan = plan_run(config, measure=True)
     assert plan_run(config, measure=True).rates is plan.rates
-    assert plan.rates.origin == "measured on this cpu by products with 20 tokens"
+    assert plan.rates.origin == "60% of that of products with 20 tokens, measured on this cpu"
     assert 0 < plan.rates.flops == plan.rates.precise_flops
     print_short_plan(plan, console)
     assert "measured on this cpu" in console.file.getvalue()
