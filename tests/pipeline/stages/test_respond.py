@@ -12,6 +12,7 @@ from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages import respond as respond_stage
 from jaxeap.pipeline.stages.respond import RESPOND, questions_of, respond, responses_of, samples_in
 from jaxeap.sampling.continuous import Answer
+from jaxeap.tasks.jsonl import CHECKSUM
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 
 EOS = 1
@@ -114,7 +115,9 @@ def test_answers_of_an_interrupted_run_are_not_asked_for_again(run, asked, monke
         with pytest.raises(KeyboardInterrupt):
             respond(run)
     parts = sorted((run.folder / "tuned_parts").iterdir())
-    assert [len(part.read_text().splitlines()) for part in parts] == [4, 4, 3], "a part is as large as a batch"
+    lines = [part.read_text().splitlines() for part in parts]
+    assert [len(part) for part in lines] == [4 + 1, 4 + 1, 3 + 1], "a part is as large as a batch, and a checksum"
+    assert [[CHECKSUM in line for line in part].index(True) for part in lines] == [4, 4, 3]
     parts[1].unlink()
     respond(run)
     assert asked == [[(n, 0) for n in range(11)], [(n, 0) for n in (3, 4, 5, 6)]]
