@@ -30,8 +30,11 @@ import rich.console
 from absl import app, flags
 from ml_collections import config_flags
 
+from jaxeap.parallel import hosts
+from jaxeap.parallel.launch import ARRIVAL_SECONDS, SILENCE_SECONDS, Launch, cluster, joined
 from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.compare import compare_runs
+from jaxeap.pipeline.flag_errors import flag_error_words, require_config_file, require_known_flags
 from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
@@ -48,6 +51,16 @@ FILE_WIDTH = 120
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Python file of the experiment.", lock_config=True)
 _COMPARE = flags.DEFINE_bool("compare", False, "Set the finished work directories that are named side by side.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; is made where it is missing.")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", None, "Run as one of several hosts, see docs/pods.md; by default where a cluster is recognised."
+)
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of the first of several hosts.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many hosts there are.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+_ARRIVAL = flags.DEFINE_integer("arrival_seconds", ARRIVAL_SECONDS, "So long all hosts may take to come.")
+_SILENCE = flags.DEFINE_integer(
+    "silence_seconds", SILENCE_SECONDS, "A host that shows no sign of life for so long is given up."
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what the run would take of memory, disk and time, and end.")
 
 
@@ -67,7 +80,9 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(f"--config and --workdir must be given; for example:\n  {EXAMPLE}")
         for key in unset_keys(arguments):
             config.update_from_flattened_dict({key: None})
-        with raising_on_sigterm():
+        with raising_on_sigterm(), joined(_launch()):
+            if not hosts.is_first():
+                console = rich.console.Console(quiet=True)
             run_or_plan(config, workdir or "", console)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here", INTERRUPTED)
@@ -93,14 +108,26 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
                 plan.require()
             run_grid(config, workdir, console)
         return
-    plan = plan_run(config)
+    plan = plan_run(config, measure=not _DRY_RUN.value)
     if _DRY_RUN.value:
         print_plan(plan, config, console)
         return
     print_short_plan(plan, console)
     plan.require()
     outcomes = run_pipeline(config, workdir, console)
-    print_summary(workdir, outcomes, console)
+    if hosts.is_first():
+        print_summary(workdir, outcomes, console)
+
+
+def _launch() -> Launch | None:
+    """How this process finds the other hosts; None where it is alone.
+
+    Raises:
+      ValueError: the flags do not fit together.
+    """
+    launch = Launch(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value, _ARRIVAL.value, _SILENCE.value)
+    wanted = launch.num_processes is not None or cluster() is not None
+    return launch if (wanted if _DISTRIBUTED.value is None else _DISTRIBUTED.value) else None
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -108,15 +135,15 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
 
     Raises:
       FileNotFoundError: there is no such config file.
-      ValueError: a setting is overridden that does not exist; that is found before the config file is run.
+      ValueError: there is no such flag; a setting is overridden that does not exist; both are found before the config
+        file is run.
     """
     app.define_help_flags()
     for argument in arguments:
         name, _, value = argument.lstrip("-").partition("=")
-        if name == "config" and value and not Path(value.partition(":")[0]).is_file():  # After a colon: its argument.
-            raise FileNotFoundError(
-                f"there is no config file {value.partition(':')[0]}; the project's own lie in configs/"
-            )
+        if name == "config" and "=" in argument:
+            require_config_file(value)
+    require_known_flags(arguments[1:], flags.FLAGS)
     flags.FLAGS.set_gnu_getopt(True)  # Flags may follow the folders of --compare.
     settings = [key for key, _ in _settings_in(arguments) if key.partition(".")[0] != "grid"]
     require_known_keys(settings, "--config")
@@ -151,11 +178,17 @@ def message_for_user(error: Exception) -> str | None:
     of a statement that raises nothing itself, is a bug.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, flags.Error | OSError):
+    if isinstance(error, flags.Error):
+        return flag_error_words(error)
+    if isinstance(error, hosts.HostError):
         return str(error)
+    if isinstance(error, OSError):
+        return str(error) if error.errno is None else f"{error.filename}: {(error.strerror or str(error)).lower()}"
     if isinstance(error, ValueError) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise"):
         return str(error)
     if isinstance(error, AttributeError | KeyError) and Path(ml_collections.__file__).parent in _parents(frames[-1]):
+        if any(frame.name == "parse_flags" for frame in frames) and not any(f.name == "get_config" for f in frames):
+            return f"an override names a key that the config has not: {str(error).splitlines()[0]}"
         place = next((frame for frame in reversed(frames) if frame.name == "get_config"), None)
         if place is not None and (named := re.search(r'mean "(.+)" instead of "(.+)"', str(error))):
             known, unknown = named.groups()
@@ -178,7 +211,8 @@ def _say(message: str, status: int) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv)
-    if status in (INTERRUPTED, TERMINATED):  # XLA's threads may compute still, and Python torn down under them crashes.
+    # XLA's threads may compute still, or wait for another host, and Python torn down under them crashes.
+    if status in (INTERRUPTED, TERMINATED) or hosts.several():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

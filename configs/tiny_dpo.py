@@ -4,7 +4,7 @@ Paper row:  none; the experiment of arXiv 2509.21044 in small, with DPO.
             Base, questions and settings are those of tiny_grpo.py, whose docstring tells what it can show.
 Command:    python run.py --config=configs/tiny_dpo.py --workdir=workdirs/tiny_dpo
 Hardware:   any; two CPU cores and 2 GB of memory are enough.
-Time:       half a minute there, much of it compilation.
+Time:       under a minute there, much of it compilation.
 """
 
 import ml_collections

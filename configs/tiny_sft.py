@@ -14,5 +14,6 @@ from configs import tiny_grpo
 
 def get_config() -> ml_collections.ConfigDict:
     config = tiny_grpo.get_config()
-    config.tuned = str(tiny_grpo.PAIR / "sft_more")
+    config.tuned = config.controls.null_tuned
+    config.controls.null_tuned = None
     return config

@@ -143,6 +143,26 @@ def test_what_must_have_a_value_cannot_be_unset(run, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--config.selection.alpha=x", "--config.selection.alpha=x: it takes a number"),
+        ("--config.contrast.edges=maybe", "--config.contrast.edges=maybe: it takes true or false"),
+        ("--wrkdir=w", "there is no flag --wrkdir; did you mean --workdir?"),
+    ],
+)
+def test_what_a_flag_takes_is_said_in_one_line(run, capsys, monkeypatch, argument, said):
+    arguments = ["run.py", "--config=configs/tiny_grpo.py", argument]
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert run.main(arguments) == 1
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_errors_of_the_operating_system_name_the_file(run):
+    assert run.message_for_user(NotADirectoryError(20, "Not a directory", "a/b")) == "a/b: not a directory"
+
+
 def test_missing_config_file_is_named(run, capsys):
     assert run.main(["run.py", "--config=configs/no_such.py:main", "--workdir=w"]) == 1
     assert (

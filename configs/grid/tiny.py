@@ -16,8 +16,10 @@ PAIRS = {"grpo": "grpo", "ppo": "ppo", "dpo": "dpo", "sft": "sft_more"}
 
 
 def get_config() -> ml_collections.ConfigDict:
+    shared = tiny_grpo.get_config()
+    shared.controls.null_tuned = None  # The control has cells of its own.
     return grid_config(
-        tiny_grpo.get_config(),
+        shared,
         pairs={name: {"tuned": str(tiny_grpo.PAIR / folder)} for name, folder in PAIRS.items()},
         datasets={"arithmetic": {"questions": "arithmetic:test"}},
         alphas=(0.5, 1.0),

@@ -21,6 +21,7 @@ from jaxeap.models.decoder import embed, layer_step, layer_windows, run_layers
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import Taps
+from jaxeap.parallel.mesh import entered
 
 UNITS = 2**24
 """Whole units of flow that stand for 1: SciPy's maximum flow knows 32-bit integers only."""
@@ -45,7 +46,9 @@ def attention_flow(model: Decoder, batch: Batch) -> np.ndarray:
       ValueError: a token beyond the vocabulary.
     """
     batch.check_vocabulary(model.config)
-    matrices = np.asarray(_mixing_matrices(model.weights, model.config, batch), np.float64)
+    with entered(model.mesh):
+        mixing = _mixing_matrices(model.weights, model.config, batch)
+    matrices = np.asarray(mixing, np.float64)
     draws = np.asarray(predicting_position_weights(batch), np.float64)
     flows = np.zeros(batch.tokens.shape, np.float32)
     console = rich.console.Console(stderr=True)

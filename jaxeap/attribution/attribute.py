@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.contraction import CHUNK_BYTES, automatic_chunk
@@ -23,10 +23,12 @@ from jaxeap.attribution.methods.exact import ExactOptions, exact
 from jaxeap.attribution.methods.information_flow import InformationFlowOptions, information_flow
 from jaxeap.attribution.methods.path import PathOptions
 from jaxeap.attribution.methods.relp import RelpOptions, relp
+from jaxeap.attribution.part import Part
 from jaxeap.attribution.result import AttributionResult
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.model import Decoder
+from jaxeap.parallel.mesh import entered, example_groups
 
 
 class Method(NamedTuple):
@@ -90,13 +92,20 @@ def attribute(
     graph = EdgeGraph.for_config(model.config, level)
     check_ablation(ablation, batch, reference)
     batch.check_vocabulary(model.config)
-    length = batch.tokens.shape[1]
+    mesh, size, length = model.mesh, *batch.tokens.shape
+    if ablation != "resample":  # which would take the repeated example for one of the others
+        batch = batch.filled(example_groups(mesh))
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be at least 1 position, got {chunk}")
     if chunk is None:
-        chunk = automatic_chunk(graph, model.config, length, chunk_bytes)
+        with entered(mesh):
+            slices = Part.of(model.config, batch.size).devices
+        chunk = automatic_chunk(graph, model.config, length, chunk_bytes, slices)
     settings = Settings(level, ablation, min(chunk, length), seed)
-    scores, loss, norm = function(model.weights, model.config, batch, reference, settings, options_class(**options))
+    with entered(mesh):
+        scores, loss, norm = function(model.weights, model.config, batch, reference, settings, options_class(**options))
+    if size < batch.size:
+        scores, loss, norm = scores[:size], loss[:size], norm[:size]
     return AttributionResult(scores, loss, graph, method, ablation, seed, norm)
 
 
@@ -120,7 +129,10 @@ def mean_sources(model: Decoder, batches: Batch | Iterable[Batch], over: MeanOve
 
 def summed_sources(model: Decoder, batch: Batch, over: MeanOver) -> tuple[Sources, jax.Array]:
     """Sums of the sources over a batch and how many positions were summed, as of `source_sums`; a forward pass."""
-    return _source_sums(model.weights, model.config, jnp.asarray(batch.tokens), jnp.asarray(batch.mask), over)
+    filled = batch.filled(example_groups(model.mesh))
+    real = filled.mask & (np.arange(filled.size) < batch.size)[:, None]
+    with entered(model.mesh):
+        return _source_sums(model.weights, model.config, filled.tokens, real, over)
 
 
 _source_sums = functools.partial(jax.jit, static_argnums=(1, 4))(source_sums)

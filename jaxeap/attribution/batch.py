@@ -100,6 +100,16 @@ class Batch:
             else right_padded([s[: stop - 1] for s, stop in zip(corrupted, stops, strict=True)], length),
         )
 
+    def filled(self, multiple: int) -> Batch:
+        """The batch, the last example repeated until a multiple of so many are there; what it gives is to be dropped.
+
+        Groups of devices share out the examples evenly.
+        """
+        missing = -self.size % multiple
+        if not missing:
+            return self
+        return jax.tree.map(lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]), self)
+
     def check_vocabulary(self, config: ModelConfig) -> None:
         """Raises ValueError where a token has no row in the embedding (indexing would silently take another's)."""
         for name in ("tokens", "targets", "corrupted"):

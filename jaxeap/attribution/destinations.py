@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxeap.attribution.graph import DestinationKind, Level
 from jaxeap.attribution.node_order import layer_by_layer
+from jaxeap.attribution.part import WHOLE, Of, Part
 from jaxeap.attribution.trace import Trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import norm
@@ -45,6 +46,18 @@ class Destinations:
             layers.query, layers.key, layers.value, layers.mlp, taps.final, trace.captures.layers.attention_input
         )
 
+    def arrays(self, of: Of) -> Destinations:
+        """`of` each array and its kind, in the same form."""
+        at_readers = self.query.ndim < 5
+        return Destinations(
+            of(self.query, "residual" if at_readers else "heads"),
+            of(self.key, "residual" if at_readers else "kv_heads"),
+            of(self.value, "residual" if at_readers else "kv_heads"),
+            of(self.mlp, "residual"),
+            of(self.final, "residual"),
+            of(self.attention_input, "residual"),
+        )
+
     def at(self, start: jax.Array, size: int) -> Destinations:
         """Positions start to start + size of one example."""
         axes = dataclasses.replace(jax.tree.map(lambda _: 1, self), final=0)
@@ -56,12 +69,18 @@ class Destinations:
         return jax.tree.map(lambda a, axis: jax.lax.dynamic_index_in_dim(a, index, axis, keepdims=False), self, axes)
 
     def by_kind(
-        self, weights: Weights, config: ModelConfig, level: Level, propagation: Propagation = GRADIENT
+        self,
+        weights: Weights,
+        config: ModelConfig,
+        level: Level,
+        propagation: Propagation = GRADIENT,
+        part: Part = WHOLE,
     ) -> dict[DestinationKind, jax.Array]:
         """One example's gradients at the destinations' residual inputs: for each kind [nodes, T, D] float32, by layers.
 
         Queries, keys and values are pulled back through their projection and through the norm that they share, each
-        as a reader of its own; the others are taken at the residual already.
+        as a reader of its own; the others are taken at the residual already. With a device's `part` of everything, D is
+        its slice of the width.
 
         Raises:
           ValueError: head level of a trace that was run for block level.
@@ -76,17 +95,17 @@ class Destinations:
         def through_norm(gradients: jax.Array, x: jax.Array, own: dict[str, jax.Array]) -> jax.Array:
             """[N, T, D] behind the norm -> before it, at residual x [T, D]."""
             before = x[None].astype(jnp.float32)
-            _, pull_back = jax.vjp(lambda x: norm(x, own, "attention_norm", config, propagation), before)
+            _, pull_back = jax.vjp(lambda x: norm(x, own, "attention_norm", config, propagation, part.width), before)
             return jax.vmap(lambda gradient: pull_back(gradient[None])[0][0])(gradients)
 
-        def at_residual(gradient: jax.Array, projection: jax.Array) -> jax.Array:
+        def at_residual(gradient: jax.Array, projection: jax.Array, kind: str) -> jax.Array:
             """A tap's gradient [L, T, ...] -> [L * N, T, D], with N = 1 at block level."""
             if tapped_at_readers:
                 pulled = gradient[:, None].astype(jnp.float32)
             else:
                 pulled = jnp.einsum(
                     "lthk,ldhk->lhtd" if level == "head" else "lthk,ldhk->ltd",
-                    gradient,
+                    part.all_heads(gradient, kind),
                     projection,
                     preferred_element_type=jnp.float32,
                     precision=jax.lax.Precision.HIGHEST,
@@ -97,9 +116,9 @@ class Destinations:
             return pulled.reshape(-1, *pulled.shape[2:])
 
         return {
-            "query": at_residual(self.query, layers["query"]),
-            "key": at_residual(self.key, layers["key"]),
-            "value": at_residual(self.value, layers["value"]),
+            "query": at_residual(self.query, layers["query"], "heads"),
+            "key": at_residual(self.key, layers["key"], "kv_heads"),
+            "value": at_residual(self.value, layers["value"], "kv_heads"),
             "mlp": self.mlp.astype(jnp.float32),
             "logits": self.final[None].astype(jnp.float32),
         }

@@ -17,6 +17,8 @@ from jaxeap.attribution.batch import Batch
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers, unembed
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel.mesh import entered, example_groups, mesh_of_arrays
+from jaxeap.parallel.sharding import constrain, replicated
 
 TOKENS_AT_ONCE = 64
 """Distributions over the vocabulary that are held at once, of either model."""
@@ -28,17 +30,25 @@ def head_of(weights: Weights, config: ModelConfig) -> Weights:
     return {name: value for name, value in weights.items() if name not in left_out}
 
 
-@functools.partial(jax.jit, static_argnames="config")
 def predicting_residuals(weights: Weights, config: ModelConfig, batch: Batch) -> jax.Array:
     """The last residual stream where each counted token is predicted, [B, W, D] in the model's dtype.
 
     What stands where `batch.target_mask` is False is of no meaning.
     """
+    mesh = mesh_of_arrays(weights)
+    filled = batch.filled(example_groups(mesh))
+    with entered(mesh):
+        residuals = _predicting_residuals(weights, config, filled)
+    return residuals if filled is batch else residuals[: batch.size]
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _predicting_residuals(weights: Weights, config: ModelConfig, batch: Batch) -> jax.Array:
     final, _ = run_layers(weights, config, embed(weights, config, jnp.asarray(batch.tokens)), jnp.asarray(batch.mask))
     width = batch.targets.shape[1]
     positions = jnp.asarray(batch.first)[:, None] - 1 + jnp.arange(width, dtype=jnp.int32)[None]
     positions = jnp.minimum(positions, final.shape[1] - 1)
-    return jnp.take_along_axis(final, positions[:, :, None], axis=1)
+    return constrain(jnp.take_along_axis(final, positions[:, :, None], axis=1), "residual")
 
 
 def token_divergences(
@@ -59,11 +69,13 @@ def token_divergences(
     parts = []
     for start in range(0, len(residuals), TOKENS_AT_ONCE):
         # Each by a call of the same program: in one program for both, XLA may order the two sums differently.
-        log_p, log_q = (
-            _log_probabilities(weights, shape, _padded(rows[start : start + TOKENS_AT_ONCE]), shared)
-            for weights, shape, rows in ((head, config, residuals), (other, other_config, other_residuals))
-        )
-        parts.append(np.asarray(_divergence(log_p, log_q))[: len(residuals) - start])
+        with entered(mesh_of_arrays(head)):
+            log_p, log_q = (
+                _log_probabilities(weights, shape, _padded(rows[start : start + TOKENS_AT_ONCE]), shared)
+                for weights, shape, rows in ((head, config, residuals), (other, other_config, other_residuals))
+            )
+            divergence = _divergence(log_p, log_q)
+        parts.append(np.asarray(divergence)[: len(residuals) - start])
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
@@ -79,4 +91,4 @@ def _log_probabilities(head: Weights, config: ModelConfig, residuals: jax.Array,
 
 @jax.jit
 def _divergence(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
-    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
+    return replicated(jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1))

@@ -13,10 +13,12 @@ import numpy as np
 
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import Level, SourceKind
+from jaxeap.attribution.part import WHOLE, Of, Part
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel.sharding import constrain
 
 Ablation = Literal["zero", "corrupted", "mean", "resample"]
 MeanOver = Literal["real_positions", "each_position"]
@@ -65,7 +67,7 @@ def ablated_sources(
       cyclic order drawn from `seed`); positions beyond the other's end take the other's last.
     """
     if ablation == "zero":
-        return jax.tree.map(jnp.zeros_like, clean)
+        return jax.tree.map(jnp.zeros_like, clean).arrays(constrain)
     if ablation == "corrupted":
         return run_sources(weights, config, jnp.asarray(batch.corrupted), jnp.asarray(batch.mask))
     if ablation == "mean":
@@ -75,7 +77,7 @@ def ablated_sources(
             reference,
             dataclasses.replace(clean, output_bias=None),
         )
-        return dataclasses.replace(means, output_bias=clean.output_bias)
+        return dataclasses.replace(means, output_bias=clean.output_bias).arrays(constrain)
     order = jax.random.permutation(jax.random.key(seed), batch.size)
     other = jnp.zeros_like(order).at[order].set(jnp.roll(order, 1))
     last = jnp.sum(jnp.asarray(batch.mask), axis=1, dtype=jnp.int32)[other] - 1
@@ -86,7 +88,7 @@ def ablated_sources(
         attention=clean.attention[:, other[:, None], positions],
         mlp=clean.mlp[:, other[:, None], positions],
         output_bias=clean.output_bias,
-    )
+    ).arrays(constrain)
 
 
 def _first_positions(mean: jax.Array, like: jax.Array) -> jax.Array:
@@ -131,12 +133,18 @@ class Deltas:
         """One example, without the batch axis."""
         return Deltas(self.clean.example(index), self.ablated and self.ablated.example(index))
 
-    def by_kind(self, weights: Weights, config: ModelConfig, level: Level) -> dict[SourceKind, jax.Array]:
+    def arrays(self, of: Of) -> Deltas:
+        """`of` each array and its kind, in the same form."""
+        return Deltas(self.clean.arrays(of), self.ablated and self.ablated.arrays(of))
+
+    def by_kind(
+        self, weights: Weights, config: ModelConfig, level: Level, part: Part = WHOLE
+    ) -> dict[SourceKind, jax.Array]:
         """delta of one example's sources in the residual stream: for each kind [nodes, T, D] float32, by layers."""
-        clean = self.clean.by_kind(weights, config, level)
+        clean = self.clean.by_kind(weights, config, level, part)
         if self.ablated is None:
             return jax.tree.map(jnp.negative, clean)
-        return jax.tree.map(jnp.subtract, self.ablated.by_kind(weights, config, level), clean)
+        return jax.tree.map(jnp.subtract, self.ablated.by_kind(weights, config, level, part), clean)
 
 
 def source_sums(

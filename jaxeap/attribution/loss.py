@@ -11,6 +11,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import unembed
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
+from jaxeap.parallel.sharding import constrain
 
 TARGET_BLOCK = 256
 """Counted positions whose logits are held at once; their softmax is recomputed in the backward pass."""
@@ -40,7 +41,7 @@ def counted_loss(
     def summed(targets: jax.Array, counted: jax.Array, offset: jax.Array) -> jax.Array:
         predicted = offset + jnp.arange(targets.shape[1], dtype=jnp.int32)
         positions = jnp.minimum(jnp.asarray(batch.first)[:, None] - 1 + predicted[None], final.shape[1] - 1)
-        read = jnp.take_along_axis(final, positions[:, :, None], axis=1)
+        read = constrain(jnp.take_along_axis(final, positions[:, :, None], axis=1), "residual")
         log_probabilities = jax.nn.log_softmax(unembed(weights, config, read, propagation), axis=-1)
         surprise = -jnp.take_along_axis(log_probabilities, targets[:, :, None], axis=-1)[:, :, 0]
         return jnp.sum(jnp.where(counted, surprise, 0.0), axis=1)
@@ -53,7 +54,7 @@ def counted_loss(
         blocks = [jnp.pad(a, padding).reshape(size, -1, TARGET_BLOCK).swapaxes(0, 1) for a in (targets, counted)]
         offsets = jnp.arange(len(blocks[0]), dtype=jnp.int32) * TARGET_BLOCK
         total = jnp.sum(jax.lax.map(lambda block: jax.checkpoint(summed)(*block), (*blocks, offsets)), axis=0)
-    return total / jnp.sum(counted, axis=1).astype(jnp.float32)
+    return constrain(total / jnp.sum(counted, axis=1).astype(jnp.float32), "loss")
 
 
 def gradient_norm(gradient: jax.Array) -> jax.Array:
@@ -61,7 +62,7 @@ def gradient_norm(gradient: jax.Array) -> jax.Array:
 
     Over all positions; those that predict nothing counted, padding among them, have a gradient of exactly 0.
     """
-    return jnp.sqrt(jnp.sum(jnp.square(gradient.astype(jnp.float32)), axis=(1, 2)))
+    return constrain(jnp.sqrt(jnp.sum(jnp.square(gradient.astype(jnp.float32)), axis=(1, 2))), "loss")
 
 
 def loss_and_gradient_norm(

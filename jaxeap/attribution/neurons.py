@@ -24,6 +24,7 @@ from jaxeap.models.model import Decoder
 from jaxeap.models.norm import inverse_root, norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.routed_mlp import EXPERT, expert_shares
+from jaxeap.parallel.mesh import entered
 
 NeuronAblation = Literal["zero", "corrupted"]
 
@@ -73,7 +74,8 @@ def attribute_neurons(model: Decoder, batch: Batch, ablation: NeuronAblation = "
         raise ValueError(f"neurons are ablated by {' or '.join(get_args(NeuronAblation))}, not {ablation!r}")
     check_ablation(ablation, batch, None)
     batch.check_vocabulary(model.config)
-    return _attribute_neurons(model.weights, model.config, batch, ablation)
+    with entered(model.mesh):
+        return _attribute_neurons(model.weights, model.config, batch, ablation)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "ablation"))

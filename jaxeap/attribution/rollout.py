@@ -20,6 +20,7 @@ from jaxeap.models.decoder import embed, layer_step, layer_windows, run_layers
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import Captures, Taps
+from jaxeap.parallel.mesh import entered
 
 
 def attention_rollout(model: Decoder, batch: Batch) -> jax.Array:
@@ -42,7 +43,8 @@ def attention_rollout(model: Decoder, batch: Batch) -> jax.Array:
       ValueError: a token beyond the vocabulary.
     """
     batch.check_vocabulary(model.config)
-    return _attention_rollout(model.weights, model.config, batch)
+    with entered(model.mesh):
+        return _attention_rollout(model.weights, model.config, batch)
 
 
 def embedding_attribution(
@@ -70,7 +72,8 @@ def embedding_attribution(
     """
     check_ablation(ablation, batch, reference)
     batch.check_vocabulary(model.config)
-    return _embedding_attribution(model.weights, model.config, batch, reference, ablation, seed)
+    with entered(model.mesh):
+        return _embedding_attribution(model.weights, model.config, batch, reference, ablation, seed)
 
 
 def token_rank_correlation(

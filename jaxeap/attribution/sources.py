@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxeap.attribution.graph import Level, SourceKind
 from jaxeap.attribution.node_order import layer_by_layer
+from jaxeap.attribution.part import WHOLE, Of, Part
 from jaxeap.models.attention import output_projection
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
@@ -44,6 +45,16 @@ class Sources:
         layers = captures.layers
         return cls(captures.embedding, layers.heads, layers.attention, layers.mlp, layers.output_bias)
 
+    def arrays(self, of: Of) -> Sources:
+        """`of` each array and its kind, in the same form."""
+        return Sources(
+            of(self.embedding, "residual"),
+            of(self.heads, "heads"),
+            of(self.attention, "residual"),
+            of(self.mlp, "residual"),
+            None if self.output_bias is None else of(self.output_bias, "residual_bias"),
+        )
+
     def at(self, start: jax.Array, size: int) -> Sources:
         """Positions start to start + size, of a batch or of one example."""
 
@@ -64,15 +75,20 @@ class Sources:
             cut(self.embedding, 0), cut(self.heads, 1), cut(self.attention, 1), cut(self.mlp, 1), self.output_bias
         )
 
-    def by_kind(self, weights: Weights, config: ModelConfig, level: Level) -> dict[SourceKind, jax.Array]:
-        """One example's sources as the residual stream has them: for each kind [nodes, T, D] float32, by layers."""
+    def by_kind(
+        self, weights: Weights, config: ModelConfig, level: Level, part: Part = WHOLE
+    ) -> dict[SourceKind, jax.Array]:
+        """One example's sources as the residual stream has them: for each kind [nodes, T, D] float32, by layers.
+
+        With a device's `part` of everything, D is its slice of the width.
+        """
         if level == "block":
             attention = self.attention.astype(jnp.float32)
         else:
             # Widened first: XLA on CPU refuses some layouts of a bfloat16 product that is accumulated in float32.
             attention = jnp.einsum(
                 "lthk,lhkd->lhtd",
-                self.heads.astype(jnp.float32),
+                part.all_heads(self.heads, "heads").astype(jnp.float32),
                 output_projection(weights["layers"], config).astype(jnp.float32),
                 precision=jax.lax.Precision.HIGHEST,
             )
@@ -83,11 +99,11 @@ class Sources:
             "mlp": self.mlp.astype(jnp.float32),
         }
 
-    def expand(self, weights: Weights, config: ModelConfig, level: Level) -> jax.Array:
+    def expand(self, weights: Weights, config: ModelConfig, level: Level, part: Part = WHOLE) -> jax.Array:
         """A batch's sources as they stand in the residual stream, in the graph's order: [B, S, T, D] float32."""
 
         def expand_example(index: jax.Array) -> jax.Array:
-            kinds = self.example(index).by_kind(weights, config, level)
+            kinds = self.example(index).by_kind(weights, config, level, part)
             return jnp.concatenate([kinds["embed"], layer_by_layer([kinds["attention"], kinds["mlp"]])])
 
         return jax.vmap(expand_example)(jnp.arange(self.embedding.shape[0], dtype=jnp.int32))

@@ -16,6 +16,7 @@ from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.parameters import Weights
 from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.taps import Captures, LayerOverrides, Taps
+from jaxeap.parallel.sharding import constrain
 
 
 @jax.tree_util.register_dataclass
@@ -59,6 +60,7 @@ def run_trace(
     """
     size, length = batch.tokens.shape
     embedding = embed(weights, config, jnp.asarray(batch.tokens)) if embedding is None else embedding
+    embedding = constrain(embedding, "residual")
     mask = jnp.asarray(batch.mask)
 
     def summed_loss(taps: Taps) -> tuple[jax.Array, tuple[Captures, jax.Array]]:
@@ -66,8 +68,8 @@ def run_trace(
         loss = counted_loss(weights, config, final, batch, propagation)
         return jnp.sum(loss), (captures, loss)
 
-    zeros = Taps.zeros(config, size, length, embedding.dtype, each_head=level == "head")
+    zeros = Taps.zeros(config, size, length, embedding.dtype, each_head=level == "head").laid_out()
     gradients, (captures, loss) = jax.grad(summed_loss, has_aux=True)(zeros)
     chex.assert_trees_all_equal_shapes_and_dtypes(gradients, zeros)
     chex.assert_shape(loss, (size,))
-    return Trace(captures, gradients, loss)
+    return Trace(captures, gradients.laid_out(), loss)

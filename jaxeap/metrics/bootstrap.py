@@ -10,7 +10,8 @@ from jaxeap.metrics.entries import FloatArray
 Interval = tuple[float, float]
 
 # keeps one block of [resamples, N] weights at a few tens of megabytes even for N = 10,000
-_BLOCK = 512
+BLOCK = 512
+"""Rows of a block of resamples."""
 
 
 def resample_indices(examples: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
@@ -24,8 +25,8 @@ def resample_indices(examples: int, resamples: int, seed: int) -> Iterator[npt.N
     if examples < 1 or resamples < 1:
         raise ValueError(f"resampling needs at least one example and one resample; got {examples} and {resamples}")
     generator = np.random.default_rng(seed)
-    for start in range(0, resamples, _BLOCK):
-        yield generator.integers(0, examples, size=(min(_BLOCK, resamples - start), examples))
+    for start in range(0, resamples, BLOCK):
+        yield generator.integers(0, examples, size=(min(BLOCK, resamples - start), examples))
 
 
 def resample_weights(examples: int, resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -34,6 +35,16 @@ def resample_weights(examples: int, resamples: int, seed: int) -> Iterator[Float
         rows = np.arange(len(indices))[:, None] * examples
         counts = np.bincount((indices + rows).ravel(), minlength=indices.size)
         yield counts.reshape(indices.shape).astype(np.float64)
+
+
+def left_out_weights(defined: npt.NDArray[np.bool_]) -> Iterator[FloatArray]:
+    """Weights that leave one defined question out, each of them in turn: blocks of [<= 512, N] float64."""
+    places = np.flatnonzero(defined)
+    for start in range(0, len(places), BLOCK):
+        chosen = places[start : start + BLOCK]
+        weights = np.ones((len(chosen), len(defined)))
+        weights[np.arange(len(chosen)), chosen] = 0
+        yield weights
 
 
 def percentile_interval(values: FloatArray, confidence: float) -> Interval | None:

@@ -24,7 +24,7 @@ class BreakdownRow:
     """One metric of one member of a breakdown.
 
     Attributes:
-        member: "3" of the layers, "q" of the kinds of destinations, ...
+        member: "3" of the layers, "query" of the kinds of destinations, ...
         row: as of the whole.
         q_value: Benjamini-Hochberg over the members, for this metric; None without a p-value.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxeap.metrics.bootstrap import Interval, percentile_interval, resample_weights
+from jaxeap.metrics.bootstrap import Interval, left_out_weights, percentile_interval, resample_weights
 from jaxeap.metrics.entries import FloatArray
 from jaxeap.metrics.inference.bca import bca_interval
 from jaxeap.metrics.inference.effect_size import hedges_g, pseudo_values, robust_effect
@@ -16,7 +16,6 @@ from jaxeap.metrics.paired import PairedStatistics
 
 ROUNDING = 1e-11
 """Relative to the metric's size: differences of permuted models that are no further apart are equal."""
-_BLOCK = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +100,7 @@ def compare(pairs: Sequence[PairedStatistics], options: InferenceOptions) -> lis
 
 def left_out_differences(pair: PairedStatistics) -> FloatArray:
     """tuned - base with one defined example left out, for each of them: [number of defined examples]."""
-    places = np.flatnonzero(pair.defined)
-    blocks = []
-    for start in range(0, len(places), _BLOCK):
-        chosen = places[start : start + _BLOCK]
-        weights = np.ones((len(chosen), len(pair.defined)))
-        weights[np.arange(len(chosen)), chosen] = 0
-        blocks.append(pair.differences(weights))
+    blocks = [pair.differences(weights) for weights in left_out_weights(pair.defined)]
     return np.concatenate(blocks) if blocks else np.empty(0)
 
 

@@ -12,6 +12,7 @@ from jaxeap.metrics.stream import ScoreStream
 MEMORY_BYTES = 2**31
 """Of standardised examples that are held at a time, by default."""
 
+_BLOCK = 256
 Standardise = Callable[[npt.NDArray], FloatArray]
 """Scores [n, S, J] -> [n, E], see `standardised`."""
 
@@ -104,10 +105,12 @@ def stream_correlations(
                 undefined[1, places[wanted]] = np.isnan(vectors[:, 0])
                 correlations[np.ix_(rows, places[wanted])] = block @ np.nan_to_num(vectors, copy=False).T
         if other is None:
-            correlations[start:, rows] = correlations[np.ix_(rows, np.arange(start, count))].T
+            stop = start + len(rows)
+            for first in range(start, count, _BLOCK):  # Not at once, which would copy all of them.
+                correlations[first : first + _BLOCK, start:stop] = correlations[start:stop, first : first + _BLOCK].T
     correlations[undefined[0]] = np.nan
     correlations[:, undefined[1]] = np.nan
-    return np.clip(correlations, -1, 1)
+    return np.clip(correlations, -1, 1, out=correlations)
 
 
 def diversity(correlations: FloatArray, weights: FloatArray) -> FloatArray:

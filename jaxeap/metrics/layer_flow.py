@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from jaxeap.metrics.bootstrap import Interval, check_confidence, percentile_interval, resample_weights
 from jaxeap.metrics.entries import FloatArray
-from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.node_names import kind_of_node, layer_of_node
 
 Direction = Literal["into", "out_of", "past"]
 ALL = "all"
-READERS = {"q": "query", "k": "key", "v": "value"}
 
 
 class Flow(NamedTuple):
@@ -98,15 +97,6 @@ def flow_changes(
         )
         for place, flow in enumerate(names)
     )
-
-
-def kind_of_node(name: str) -> str:
-    """What a source or destination is: embed, attention, mlp, query, key, value or logits."""
-    if layer_of_node(name) is None:
-        return name
-    if name.endswith(">"):
-        return READERS[name[-2]]
-    return "mlp" if name.startswith("m") else "attention"
 
 
 Group = tuple[tuple[str, str], int]

@@ -2,8 +2,10 @@
 
 import re
 
-SOURCE_KINDS = ("embedding", "attention", "feed_forward")
-DESTINATION_KINDS = ("q", "k", "v", "mlp", "logits")
+SOURCE_KINDS = ("embed", "attention", "mlp")
+DESTINATION_KINDS = ("query", "key", "value", "mlp", "logits")
+"""The words of `jaxeap.attribution.graph.EdgeGraph`."""
+_READERS = {"q": "query", "k": "key", "v": "value", None: "mlp"}
 
 _NODE = re.compile(r"(?P<part>[am])(?P<layer>\d+)(\.(h|kv)\d+)?(<(?P<input>[qkv])>)?")
 
@@ -26,11 +28,11 @@ def source_kind(name: str) -> str:
         ValueError: for a name that no graph level gives to a source.
     """
     if name == "embed":
-        return "embedding"
+        return "embed"
     match = _parsed(name)
     if match["input"] is not None:
         raise ValueError(f"{name!r} is a destination, not a source")
-    return "attention" if match["part"] == "a" else "feed_forward"
+    return "attention" if match["part"] == "a" else "mlp"
 
 
 def destination_kind(name: str) -> str:
@@ -44,7 +46,16 @@ def destination_kind(name: str) -> str:
     match = _parsed(name)
     if (match["part"] == "a") != (match["input"] is not None):
         raise ValueError(f"{name!r} is a source, not a destination")
-    return match["input"] or "mlp"
+    return _READERS[match["input"]]
+
+
+def kind_of_node(name: str) -> str:
+    """What a source or destination is: one of `SOURCE_KINDS` or `DESTINATION_KINDS`.
+
+    Raises:
+        ValueError: for a name that no graph level gives.
+    """
+    return destination_kind(name) if name.endswith(">") or name == "logits" else source_kind(name)
 
 
 def _parsed(name: str) -> re.Match[str]:

@@ -45,11 +45,11 @@ class MetricOptions:
         ):
             value = getattr(self, name)
             if value not in choices:
-                raise ValueError(f"MetricOptions.{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
+                raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
         if isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 2:
-            raise ValueError(f"MetricOptions.bins is {self.bins!r}; give a whole number of at least 2")
+            raise ValueError(f"bins is {self.bins!r}; give a whole number of at least 2")
         if isinstance(self.top_share, bool) or not isinstance(self.top_share, float) or not 0 < self.top_share <= 1:
-            raise ValueError(f"MetricOptions.top_share is {self.top_share!r}; give a number above 0 and at most 1.0")
+            raise ValueError(f"top_share is {self.top_share!r}; give a number above 0 and at most 1.0")
 
     def describe(self) -> str:
         """One line for tables: the choices in words."""

@@ -61,6 +61,8 @@ def per_example(stream: ScoreStream, statistics: Sequence[Callable[[npt.NDArray]
     Returns:
         One [N, ...] float64 array for each.
     """
+    if not statistics:
+        return []
     found: list[FloatArray | None] = [None] * len(statistics)
     for places, scores in stream.shards():
         for number, statistic in enumerate(statistics):

@@ -13,6 +13,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import inverse_root, norm, norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
 from jaxeap.models.taps import LayerTaps
+from jaxeap.parallel.sharding import constrain
 
 QUERY_BLOCK = 512
 """Queries attended at once: attention probabilities take B * H * QUERY_BLOCK * S floats, never T * S."""
@@ -38,10 +39,13 @@ def project(
     """
     at_reader = taps is not None and getattr(taps, kind).ndim == 3
     if taps is not None and at_reader:
-        x = x + getattr(taps, kind)
+        x = x + constrain(getattr(taps, kind), "residual")
+    heads, reads = ("heads", "reads") if kind == "query" else ("kv_heads", "kv_reads")
+    x = constrain(x, "read" if x.ndim == 3 else reads)
     projected = jnp.einsum("btd,dnk->btnk" if x.ndim == 3 else "btnd,dnk->btnk", x, layer[kind])
+    projected = constrain(projected, heads)
     if taps is not None and not at_reader:
-        projected = projected + getattr(taps, kind)
+        projected = projected + constrain(getattr(taps, kind), heads)
     if f"{kind}_bias" in layer:
         projected = projected + layer[f"{kind}_bias"][None, None]
     return norm(projected, layer, f"{kind}_norm", config, propagation)
@@ -57,7 +61,7 @@ def divide_by_post_norm(
     """
     if "attention_post_norm" not in layer:
         return heads
-    projected = jnp.einsum("bthk,hkd->btd", heads, layer["output"])
+    projected = constrain(jnp.einsum("bthk,hkd->btd", heads, layer["output"]), "residual")
     divisor = inverse_root(projected, config.norm_epsilon, propagation)
     return (heads.astype(jnp.float32) * divisor[..., None]).astype(heads.dtype)
 
@@ -76,7 +80,9 @@ def output_projection(layer: Mapping[str, jax.Array], config: ModelConfig) -> ja
 def write(heads: jax.Array, layer: Mapping[str, jax.Array], config: ModelConfig, each_head: bool = False) -> jax.Array:
     """What heads [B, T, H, K] add to the residual stream [B, T, D], or each head apart [H, B, T, D]; linear."""
     projection = output_projection(layer, config).astype(layer["output"].dtype)
-    return jnp.einsum("bthk,hkd->hbtd" if each_head else "bthk,hkd->btd", heads, projection)
+    if each_head:
+        return jnp.einsum("bthk,hkd->hbtd", heads, projection)
+    return constrain(jnp.einsum("bthk,hkd->btd", heads, projection), "residual")
 
 
 def attend(

@@ -14,11 +14,12 @@ from jaxeap.models.attention import attend, divide_by_post_norm, project, write
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.mlp import gated_mlp
 from jaxeap.models.norm import norm
-from jaxeap.models.parameters import Weights
+from jaxeap.models.parameters import Weights, constrain_layers
 from jaxeap.models.propagation import GRADIENT, Propagation
 from jaxeap.models.rope import RopeConfig, rotate, rotations
 from jaxeap.models.routed_mlp import routed_mlp
 from jaxeap.models.taps import Captures, LayerCaptures, LayerOverrides, LayerTaps, Taps
+from jaxeap.parallel.sharding import constrain
 
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(queries, keys, values) -> (head outputs [B, T, H, K], whatever the mixing keeps, such as an updated cache)."""
@@ -88,7 +89,9 @@ def block(
     Returns:
       The residual stream after the layer; this layer's captures; what `mix` kept.
     """
+    x = constrain(x, "residual")
     heads, kept = attention_heads(x, layer, taps, config, rotation, mix, propagation)
+    heads = constrain(heads, "heads")
     bias = layer.get("output_bias")
     if overrides is not None:
         heads = jnp.where(overrides.attention, overrides.heads, heads)
@@ -99,10 +102,11 @@ def block(
     middle = x + attention
     mlp_input = x if config.parallel_blocks else middle
     # Only the feed-forward branch sees the tap: the bypass carries on untouched, as an edge patch demands.
-    mlp_input = mlp_input if taps is None else mlp_input + taps.mlp
+    mlp_input = mlp_input if taps is None else mlp_input + constrain(taps.mlp, "residual")
     mlp = feed_forward(mlp_input, layer, config, propagation)
     if overrides is not None:
         mlp = jnp.where(overrides.feed_forward, overrides.mlp, mlp)
+    mlp = constrain(mlp, "residual")
     captures = LayerCaptures(
         heads=heads,
         attention=attention,
@@ -111,7 +115,7 @@ def block(
         mlp_input=mlp_input,
         output_bias=layer.get("output_bias"),
     )
-    return middle + mlp, captures, kept
+    return constrain(middle + mlp, "residual"), captures, kept
 
 
 class LayerKind(NamedTuple):
@@ -181,7 +185,7 @@ def positions_of(mask: jax.Array) -> jax.Array:
 
 def embed(weights: Weights, config: ModelConfig, tokens: jax.Array) -> jax.Array:
     """Output of the source `embed`, [B, T, D], for tokens [B, T]: scaled rows of the embedding."""
-    rows = jnp.take(weights["embedding"], tokens, axis=0)
+    rows = _rows(weights["embedding"], tokens)
     return rows if config.embedding_scale == 1.0 else rows * jnp.asarray(config.embedding_scale, rows.dtype)
 
 
@@ -189,7 +193,13 @@ def position_embedding(weights: Weights, positions: jax.Array) -> jax.Array | No
     """Rows of the table of position embeddings at positions [B, T], [B, T, D]; None where there is no table."""
     if "positions" not in weights:
         return None
-    return jnp.take(weights["positions"], positions, axis=0)
+    return _rows(weights["positions"], positions)
+
+
+def _rows(table: jax.Array, places: jax.Array) -> jax.Array:
+    """Rows of a table [N, D] at places [B, T]: [B, T, D]; each device gives those that it holds."""
+    rows = jnp.take(table, constrain(places, "tokens"), axis=0)
+    return constrain(constrain(rows, "read"), "residual")
 
 
 def mixing(
@@ -277,23 +287,26 @@ def run_layers(
     """
     chex.assert_shape(embedding, (*mask.shape, config.embed_dim))
     step = layer_step(config, mask, propagation)
-    layered = (weights["layers"], layer_windows(config), None if taps is None else taps.layers, overrides)
+    layers = constrain_layers(weights, config)
+    layered = (layers, layer_windows(config), None if taps is None else taps.layers, overrides)
     if config.learned_positions and mask.shape[1] > config.learned_positions:
         raise ValueError(f"{mask.shape[1]} tokens were given, the model has {config.learned_positions} positions")
     positions = position_embedding(weights, positions_of(mask))
     start = embedding if positions is None else embedding + positions
     x, captured = jax.lax.scan(lambda x, here: step(x, *here), start, layered)
-    final = x if taps is None else x + taps.final
-    return final, Captures(embedding=embedding, layers=captured, final=final)
+    final = x if taps is None else x + constrain(taps.final, "residual")
+    return final, Captures(embedding=embedding, layers=captured, final=final).laid_out()
 
 
 def unembed(weights: Weights, config: ModelConfig, final: jax.Array, propagation: Propagation = GRADIENT) -> jax.Array:
     """Logits [..., V] float32 of the last residual stream `final` [..., D]."""
     normed = norm(final, weights, "final_norm", config, propagation)
+    normed = constrain(normed, "read") if normed.ndim == 3 else normed
     if config.tied_embeddings:
         scores = jnp.einsum("...d,vd->...v", normed, weights["embedding"], preferred_element_type=jnp.float32)
     else:
         scores = jnp.einsum("...d,dv->...v", normed, weights["unembedding"], preferred_element_type=jnp.float32)
+    scores = constrain(scores, "logits") if scores.ndim == 3 else scores
     cap = config.logit_softcap
     return scores if cap is None else cap * jnp.tanh(scores / cap)
 

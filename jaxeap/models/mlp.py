@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.norm import norm_scale
 from jaxeap.models.propagation import GRADIENT, Propagation
+from jaxeap.parallel.sharding import constrain
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = MappingProxyType(
     {
@@ -31,7 +32,7 @@ def gated_neurons(
     """
 
     def projected(name: str) -> jax.Array:
-        product = jnp.einsum("btd,df->btf", x, layer[name])
+        product = constrain(jnp.einsum("btd,df->btf", constrain(x, "read"), layer[name]), "neurons")
         return product + layer[f"{name}_bias"][None, None] if f"{name}_bias" in layer else product
 
     gated = "gate" in layer
@@ -73,5 +74,6 @@ def gated_mlp(
     Returns:
       [B, T, D], as it is added to the residual stream.
     """
-    written = jnp.einsum("btf,fd->btd", gated_neurons(x, layer, activation, propagation), layer["down"])
+    neurons = gated_neurons(x, layer, activation, propagation)
+    written = constrain(jnp.einsum("btf,fd->btd", neurons, layer["down"]), "residual")
     return written + layer["down_bias"][None, None] if "down_bias" in layer else written

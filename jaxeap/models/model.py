@@ -11,7 +11,9 @@ from flax import nnx
 
 from jaxeap.models import decoder
 from jaxeap.models.config import ModelConfig
-from jaxeap.models.parameters import Weights, abstract_weights, random_weights
+from jaxeap.models.parameters import Weights, abstract_weights, nest, parameter_specs, random_weights
+from jaxeap.parallel.mesh import entered, mesh_of_arrays
+from jaxeap.parallel.sharding import sharding_of
 
 
 class Parameters(nnx.Module):
@@ -51,9 +53,15 @@ class Decoder(Parameters):
         self.layers = Parameters(weights["layers"])
 
     @classmethod
-    def random(cls, config: ModelConfig, seed: int = 0, dtype: jnp.dtype = jnp.float32) -> Decoder:
-        """A freshly initialised decoder."""
-        return cls(config, random_weights(config, jax.random.key(seed), dtype))
+    def random(
+        cls, config: ModelConfig, seed: int = 0, dtype: jnp.dtype = jnp.float32, mesh: jax.sharding.Mesh | None = None
+    ) -> Decoder:
+        """A freshly initialised decoder, laid out over `mesh` if there is one; the numbers are the same."""
+        if mesh is None:
+            return cls(config, random_weights(config, jax.random.key(seed), dtype))
+        where = weight_shardings(config, mesh)
+        make = jax.jit(random_weights, static_argnums=(0, 2), out_shardings=where)
+        return cls(config, make(config, jax.random.key(seed), dtype))
 
     @property
     def weights(self) -> Weights:
@@ -64,6 +72,11 @@ class Decoder(Parameters):
     def dtype(self) -> jnp.dtype:
         """Dtype of the parameters."""
         return self.weights["embedding"].dtype
+
+    @property
+    def mesh(self) -> jax.sharding.Mesh | None:
+        """The devices that the parameters are laid out over; None for one device."""
+        return mesh_of_arrays(self.weights)
 
     def __call__(self, tokens: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Logits.
@@ -77,7 +90,14 @@ class Decoder(Parameters):
         """
         tokens = jnp.asarray(tokens, jnp.int32)
         mask = jnp.ones(tokens.shape, bool) if mask is None else jnp.asarray(mask, bool)
-        return _logits(self.weights, self.config, tokens, mask)
+        with entered(self.mesh):
+            return _logits(self.weights, self.config, tokens, mask)
+
+
+def weight_shardings(config: ModelConfig, mesh: jax.sharding.Mesh | None) -> Weights:
+    """Where each parameter lies, in the tree of the weights."""
+    specs = parameter_specs(config).items()
+    return nest({name: sharding_of(spec.shape, spec.axes, mesh) for name, spec in specs})
 
 
 def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:

@@ -12,11 +12,21 @@ from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
 
 
 def inverse_root(
-    x: jax.Array, epsilon: float, propagation: Propagation = GRADIENT, axes: tuple[int, ...] = (-1,)
+    x: jax.Array,
+    epsilon: float,
+    propagation: Propagation = GRADIENT,
+    axes: tuple[int, ...] = (-1,),
+    across: tuple[str, ...] = (),
 ) -> jax.Array:
-    """1 / sqrt(mean(x^2) + epsilon) over `axes`, which stay as 1; float32."""
-    root = jax.lax.rsqrt(jnp.mean(jnp.square(x.astype(jnp.float32)), axis=axes, keepdims=True) + epsilon)
+    """1 / sqrt(mean(x^2) + epsilon) over `axes`, which stay as 1, and over the parts on other devices; float32."""
+    root = jax.lax.rsqrt(_mean(jnp.square(x.astype(jnp.float32)), axes, across) + epsilon)
     return constant_if(propagation.constant_norm, root)
+
+
+def _mean(x: jax.Array, axes: tuple[int, ...], across: tuple[str, ...]) -> jax.Array:
+    """Mean over `axes`, which stay as 1, of the parts on all devices along the mesh axes `across`."""
+    own = jnp.mean(x, axis=axes, keepdims=True)
+    return jax.lax.pmean(own, across) if across else own
 
 
 def norm_scale(scale: jax.Array, kind: NormKind) -> jax.Array:
@@ -30,17 +40,26 @@ def norm(
     name: str,
     config: ModelConfig,
     propagation: Propagation = GRADIENT,
+    across: tuple[str, ...] = (),
 ) -> jax.Array:
-    """The norm `name` of a layer or of the decoder applied to x [..., D]; x itself where there is no such norm."""
+    """The norm `name` of a layer or of the decoder applied to x [..., D]; x itself where there is no such norm.
+
+    Inside a `jax.shard_map`, where x is one device's part of the width, `across` names the mesh axes that cut it.
+    """
     if name not in weights:
         return x
     if config.norm == "layer":
-        return layer_norm(x, weights[name], weights[f"{name}_bias"], config.norm_epsilon, propagation)
-    return rms_norm(x, weights[name], config.norm_epsilon, propagation, config.norm)
+        return layer_norm(x, weights[name], weights[f"{name}_bias"], config.norm_epsilon, propagation, across)
+    return rms_norm(x, weights[name], config.norm_epsilon, propagation, config.norm, across)
 
 
 def layer_norm(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, propagation: Propagation = GRADIENT
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+    propagation: Propagation = GRADIENT,
+    across: tuple[str, ...] = (),
 ) -> jax.Array:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis (Ba et al. 2016, arXiv 1607.06450).
 
@@ -49,13 +68,14 @@ def layer_norm(
       scale, bias: [D].
       epsilon: added to the variance.
       propagation: rules of the backward pass.
+      across: as of `norm`.
 
     Returns:
       [..., D] in x's dtype; computed in float32.
     """
     wide = x.astype(jnp.float32)
-    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-    normalised = centred * inverse_root(centred, epsilon, propagation)
+    centred = wide - _mean(wide, (-1,), across)
+    normalised = centred * inverse_root(centred, epsilon, propagation, across=across)
     scale, bias = (a.astype(jnp.float32).reshape((1,) * (x.ndim - 1) + a.shape) for a in (scale, bias))
     return (normalised * scale + bias).astype(x.dtype)
 
@@ -66,6 +86,7 @@ def rms_norm(
     epsilon: float,
     propagation: Propagation = GRADIENT,
     kind: NormKind = "rms",
+    across: tuple[str, ...] = (),
 ) -> jax.Array:
     """x / sqrt(mean(x^2) + epsilon) * scale over the axes of scale, normalised in float32 and rounded to x's dtype.
 
@@ -75,11 +96,12 @@ def rms_norm(
       epsilon: added to the mean square.
       propagation: rules of the backward pass.
       kind: how the scale is applied.
+      across: as of `norm`.
 
     Returns:
       [..., D] in x's dtype.
     """
-    normalised = x.astype(jnp.float32) * inverse_root(x, epsilon, propagation, tuple(range(-scale.ndim, 0)))
+    normalised = x.astype(jnp.float32) * inverse_root(x, epsilon, propagation, tuple(range(-scale.ndim, 0)), across)
     multiplier = norm_scale(scale, kind).reshape((1,) * (x.ndim - scale.ndim) + scale.shape)
     if kind == "rms":
         return normalised.astype(x.dtype) * multiplier

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxeap.models.config import ModelConfig
+from jaxeap.parallel.sharding import constrain_axes
 
 Weights = Mapping[str, Any]
 """Nested mapping of arrays with the names of `parameter_specs`: {"embedding": ..., "layers": {"query": ...}, ...}."""
@@ -129,6 +130,15 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             branch = branch.setdefault(parent, {})
         branch[name] = leaf
     return nested
+
+
+def constrain_layers(weights: Weights, config: ModelConfig) -> Weights:
+    """The layers' weights, held where they lie on the entered mesh.
+
+    A program that reads them in another form as well might else move them to that form, and gather them again.
+    """
+    specs = parameter_specs(config)
+    return {name: constrain_axes(array, specs[f"layers/{name}"].axes) for name, array in weights["layers"].items()}
 
 
 def random_weights(config: ModelConfig, key: jax.Array, dtype: jnp.dtype = jnp.float32) -> Weights:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxeap.models.config import ModelConfig
+from jaxeap.parallel.sharding import constrain
 
 
 @jax.tree_util.register_dataclass
@@ -42,6 +43,20 @@ class Taps:
 
     layers: LayerTaps
     final: jax.Array
+
+    def laid_out(self) -> Taps:
+        """The same, laid out over the mesh that is entered."""
+
+        def read(tap: jax.Array, kind: str) -> jax.Array:
+            return constrain(tap, "residual" if tap.ndim == 4 else kind)
+
+        layers = LayerTaps(
+            query=read(self.layers.query, "heads"),
+            key=read(self.layers.key, "kv_heads"),
+            value=read(self.layers.value, "kv_heads"),
+            mlp=constrain(self.layers.mlp, "residual"),
+        )
+        return Taps(layers, constrain(self.final, "residual"))
 
     @classmethod
     def zeros(
@@ -122,3 +137,15 @@ class Captures:
     embedding: jax.Array
     layers: LayerCaptures
     final: jax.Array
+
+    def laid_out(self) -> Captures:
+        """The same, laid out over the mesh that is entered."""
+        layers = dataclasses.replace(
+            self.layers,
+            heads=constrain(self.layers.heads, "heads"),
+            attention=constrain(self.layers.attention, "residual"),
+            mlp=constrain(self.layers.mlp, "residual"),
+            attention_input=constrain(self.layers.attention_input, "residual"),
+            mlp_input=constrain(self.layers.mlp_input, "residual"),
+        )
+        return Captures(constrain(self.embedding, "residual"), layers, constrain(self.final, "residual"))

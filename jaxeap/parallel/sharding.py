@@ -1,48 +1,170 @@
-"""Which logical axis of a parameter lies along which axis of the mesh."""
+"""Which logical axis of an array lies along which axes of the mesh: declared once, for every kind of array."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+
+from jaxeap.parallel.mesh import entered_mesh
+
+ARRAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        # What a program is given and gives back.
+        "tokens": ("batch", "positions"),
+        "loss": ("batch",),
+        "logits": ("batch", "positions", "vocab"),
+        "scores": ("batch", "sources", "destinations"),
+        # The residual stream, its captures and its gradients; and what a matrix product with a weight
+        # reads of it, once for all heads or each head its own.
+        "residual": ("batch", "positions", "residual"),
+        "read": ("batch", "positions", "embed"),
+        "residual_bias": ("residual",),
+        "reads": ("batch", "positions", "heads", "embed"),
+        "kv_reads": ("batch", "positions", "kv_heads", "embed"),
+        # Inside a layer: queries and head outputs, their captures, taps and gradients; keys and values; neurons.
+        "heads": ("batch", "positions", "heads", "head"),
+        "kv_heads": ("batch", "positions", "kv_heads", "head"),
+        "neurons": ("batch", "positions", "mlp"),
+        # The cache of generation, keys or values, whose pool of blocks all rows share, and what a row adds to it.
+        "cache": ("blocks", "kv_heads", "slots", "slots"),
+        "cached": ("rows", "kv_heads", "head"),
+    }
+)
+"""Logical axes of every kind of activation. Those of parameters stand with their shapes, in `ParameterSpec.axes`."""
+
+PARAMETERS: tuple[tuple[str, ...], ...] = (
+    ("vocab", "embed"),
+    ("positions", "embed"),
+    ("layers", "embed", "heads", "head"),
+    ("layers", "embed", "kv_heads", "head"),
+    ("layers", "embed", "experts", "mlp"),
+)
+"""Logical axes that meet in one parameter: what rules are checked for when they are declared."""
+
+Along = str | tuple[str, ...] | None
+"""Axes of the mesh that an axis is cut over, the first the coarsest; None is replicated."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ShardingRules:
-    """Mesh axis of each logical axis; None is replicated. The defaults are tensor parallelism within, FSDP across."""
+    """Mesh axes of each logical axis.
 
-    layers: str | None = None
-    positions: str | None = None
-    vocab: str | None = "tensor"
-    embed: str | None = "fsdp"
-    heads: str | None = "tensor"
-    kv_heads: str | None = "tensor"
-    head: str | None = None
-    mlp: str | None = "tensor"
-    experts: str | None = None
+    By default examples lie along data, and a weight is cut in two: its residual width over fsdp, and its heads,
+    neurons or vocabulary over tensor. A product over a width that is cut gives partial sums, which are added up over
+    the devices: activations travel, weights never do. Between products the residual stream, and so all that is
+    stored of it, is cut over both.
 
-    def partition(self, shape: Sequence[int], axes: Sequence[str], mesh: Mesh) -> PartitionSpec:
-        """The partition of one parameter with logical `axes`; an axis that its mesh axis does not divide stays whole.
+    Attributes:
+      batch: examples.
+      positions, sources, destinations, layers, head: of tokens, nodes, layers, channels.
+      residual: the width of the residual stream where it is stored, and of the scoring contraction.
+      embed: the width of the residual stream in weights, and where they read it.
+      vocab, heads, kv_heads, mlp, experts: of the weights, and of what they make.
+      rows, blocks, slots: answers that are being written, the blocks of their cache, and what is within a block; any
+        block may be any row's.
+
+    Raises:
+      ValueError: two axes of one kind of array would lie along the same mesh axis.
+    """
+
+    layers: Along = None
+    batch: Along = "data"
+    positions: Along = None
+    residual: Along = ("fsdp", "tensor")
+    vocab: Along = "tensor"
+    embed: Along = "fsdp"
+    heads: Along = "tensor"
+    kv_heads: Along = "tensor"
+    head: Along = None
+    mlp: Along = "tensor"
+    experts: Along = None
+    sources: Along = None
+    destinations: Along = None
+    rows: Along = None
+    blocks: Along = None
+    slots: Along = None
+
+    def __post_init__(self) -> None:
+        for axes in PARAMETERS:
+            self._check(f"axes {axes} of one parameter", [self.along(axis) for axis in axes])
+        for kind, axes in ARRAYS.items():
+            self._check(f"axes {axes} of {kind}", [self.along(axis) for axis in ("layers", *axes)])
+
+    def along(self, axis: str) -> tuple[str, ...]:
+        """Mesh axes of a logical axis."""
+        found: Along = getattr(self, axis)
+        return (found,) if isinstance(found, str) else found or ()
+
+    def partition(self, shape: Sequence[int], axes: Sequence[str], mesh: Mesh | AbstractMesh) -> PartitionSpec:
+        """The partition of an array with logical `axes`.
+
+        An axis is cut over as many of its mesh axes, from the first, as divide it; others, and those that the mesh
+        does not have, leave it whole.
 
         Raises:
-          ValueError: two axes of the parameter would lie along the same mesh axis.
+          ValueError: two axes of the array would lie along the same mesh axis.
         """
-        placed = []
-        for size, axis in zip(shape, axes, strict=True):
-            along = getattr(self, axis)
-            placed.append(along if along is not None and size % mesh.shape[along] == 0 else None)
-        used = [along for along in placed if along is not None]
+        placed = [divided(size, self.along(axis), mesh) for size, axis in zip(shape, axes, strict=True)]
+        self._check(f"axes {tuple(axes)} of one parameter", placed)
+        return PartitionSpec(*(along[0] if len(along) == 1 else along or None for along in placed))
+
+    def _check(self, what: str, placed: Sequence[tuple[str, ...]]) -> None:
+        used = list(itertools.chain(*placed))
         if len(used) != len(set(used)):
-            raise ValueError(f"axes {axes} of one parameter would share a mesh axis: {placed}")
-        return PartitionSpec(*placed)
+            raise ValueError(f"{what} would share a mesh axis: {placed}")
+
+
+RULES = ShardingRules()
+"""The rules that all arrays of jaxeap are laid out by."""
+
+
+def divided(size: int, along: Sequence[str], mesh: Mesh | AbstractMesh) -> tuple[str, ...]:
+    """As many of the mesh axes, from the first, as cut `size` into equal parts."""
+    present = [axis for axis in along if axis in mesh.shape]
+    most = next((n for n in range(len(present), 0, -1) if size % math.prod(mesh.shape[a] for a in present[:n]) == 0), 0)
+    return tuple(present[:most])
 
 
 def sharding_of(
-    shape: Sequence[int], axes: Sequence[str], mesh: Mesh | None, rules: ShardingRules | None = None
+    shape: Sequence[int], axes: Sequence[str], mesh: Mesh | None, rules: ShardingRules = RULES
 ) -> NamedSharding | SingleDeviceSharding:
-    """Where a parameter lives: laid out over `mesh` by `rules`, or on the default device where there is no mesh."""
+    """Where an array lives: laid out over `mesh` by `rules`, or on the default device where there is no mesh."""
     if mesh is None:
         return SingleDeviceSharding(jax.devices()[0])
-    return NamedSharding(mesh, (rules or ShardingRules()).partition(shape, axes, mesh))
+    return NamedSharding(mesh, rules.partition(shape, axes, mesh))
+
+
+def axes_of(kind: str, ndim: int) -> tuple[str, ...]:
+    """Logical axes of an array of a kind in `ARRAYS`; one more axis than it has is that of stacked layers."""
+    axes = ARRAYS[kind]
+    return ("layers", *axes) if ndim == len(axes) + 1 else axes
+
+
+def constrain(x: jax.Array, kind: str, rules: ShardingRules = RULES) -> jax.Array:
+    """x, laid out as its kind is; x itself where there is no mesh, or where a function is already on one device's part.
+
+    The mesh is JAX's own context mesh, which the entry points enter (`jaxeap.parallel.mesh.entered`).
+
+    Args:
+      x: an array of the axes of `kind`, or of that and one of layers in front.
+      kind: a key of `ARRAYS`.
+      rules: see there.
+    """
+    return constrain_axes(x, axes_of(kind, x.ndim), rules)
+
+
+def constrain_axes(x: jax.Array, axes: Sequence[str], rules: ShardingRules = RULES) -> jax.Array:
+    """`constrain` for an array of no kind in `ARRAYS`, a parameter for one, with its logical axes."""
+    mesh = entered_mesh()
+    return x if mesh is None else jax.lax.with_sharding_constraint(x, rules.partition(x.shape, axes, mesh))
+
+
+def replicated(x: jax.Array) -> jax.Array:
+    """x, whole on every device of the entered mesh, as every host needs it to read it; x itself where there is none."""
+    return x if entered_mesh() is None else jax.lax.with_sharding_constraint(x, PartitionSpec())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from jaxeap.sampling.batching import batches_by_length
+
+Batch = TypeVar("Batch")
+Started = TypeVar("Started")
 
 
 class Places(NamedTuple):
@@ -36,3 +39,24 @@ def unfinished_batches(lengths: Sequence[int], finished: Sequence[bool], batch_s
     todo = [place for place, done in enumerate(finished) if not done]
     chosen = [[todo[i] for i in batch] for batch in batches_by_length([lengths[place] for place in todo], size)]
     return [Places(real, real + real[-1:] * (size - len(real))) for real in chosen]
+
+
+def one_ahead(batches: Iterable[Batch], start: Callable[[Batch], Started]) -> Iterator[tuple[Batch, Started]]:
+    """Each batch with what `start` gave for it, after the next one was started: a device need not wait for the disk.
+
+    JAX gives back arrays before they are computed, so the device works on the next batch while the caller fetches and
+    writes the results of this one. An error in starting a batch comes after the results of those before it.
+    """
+    waiting: tuple[Batch, Started] | None = None
+    for batch in batches:
+        try:
+            started = start(batch)
+        except Exception:
+            if waiting is not None:
+                yield waiting
+            raise
+        if waiting is not None:
+            yield waiting
+        waiting = batch, started
+    if waiting is not None:
+        yield waiting

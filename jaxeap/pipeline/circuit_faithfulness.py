@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from jaxeap.attribution.circuits import Circuit, faithfulness
 from jaxeap.attribution.circuits.faithfulness import Faithfulness
 from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
 from jaxeap.pipeline.batches import Places, unfinished_batches
+from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
-from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
+from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts, ablation_of, read_mean
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.attribute import Cell
 from jaxeap.tasks.selection import Role, Selection
@@ -48,31 +51,49 @@ class Measured:
         return places[first] if first < len(places) else None
 
 
-def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[Circuit]) -> Measured:
+def measure(run: StageRun, role: Role, selection: Selection, circuits: Sequence[Circuit]) -> None:
     """Runs circuits in a model on its answers to the first questions of the selection.
 
     Results are kept in the stage's folder as faithfulness_{role}.safetensors, which a run that goes on reads.
     """
-    settings, path = run.config.attribution, run.folder / f"faithfulness_{role}.safetensors"
-    ablation = ablation_of(settings)
-    kept_before = intact_tensors(path, run.say, lambda tensors, _: len(tensors.get("values", ())) == len(circuits))
-    if kept_before is None:
+    settings, path = run.config.attribution, _path(run, role)
+
+    def made() -> bool:
+        return bool(intact_tensors(path, run.say, lambda tensors, _: len(tensors.get("values", ())) == len(circuits)))
+
+    if not hosts.on_first(made):
         everything = Texts.of(selection, role, settings)
         texts = everything.some(range(min(run.config.circuits.examples, len(everything.ids))))
-        lengths = [stop for _, stop in texts.counted]
-        todo = unfinished_batches(lengths, [False] * len(lengths), settings.batch_size)
         model = load_next(sources_of(run.config)[role], run.config.dtype, mesh_of(run.config))
         reference = read_mean(run.inputs["attribute"] / Cell(role, role).name, settings)
-        with run.console.status(f"{role} model: running {len(circuits)} circuits"):
+        lengths = [stop for _, stop in texts.counted]
+
+        def run_circuits(portion: Portion) -> tuple[list[Places], Faithfulness]:
+            todo = unfinished_batches(lengths, [False] * len(lengths), portion.rows)
             batches = [texts.batch(places.filled) for places in todo]
-            found = faithfulness(model, batches, circuits, ablation, reference)
+            return todo, faithfulness(model, batches, circuits, ablation_of(settings), reference)
+
+        asked, least = Portion(min(settings.batch_size, len(lengths))), Portion(fewest_rows(model))
+        remedy = f"{SMALLER_TEXTS}, or leave circuits out with --config.circuits.sizes='()'"
+        with run.console.status(f"{role} model: running {len(circuits)} circuits"):
+            todo, found = in_portions(run, "running circuits", asked, run_circuits, least=least, remedy=remedy)
         columns = _columns(todo)
         kept = {"values": found.values[:, columns], "full": found.full[columns], "empty": found.empty[columns]}
-        write_tensors(path, kept, {"question_ids": texts.ids})
-    tensors, _ = read_tensors(path)
+        if hosts.is_first():
+            write_tensors(path, kept, {"question_ids": texts.ids})
+
+
+def measured(run: StageRun, role: Role, circuits: Sequence[Circuit]) -> Measured:
+    """What `measure` found, from its file."""
+    tensors, _ = read_tensors(_path(run, role))
+    ablation = ablation_of(run.config.attribution)
     found = Faithfulness(tuple(circuits), tensors["values"], tensors["full"], tensors["empty"], "loss", ablation)
     bootstrap = run.config.bootstrap
     return _summary(found, bootstrap.resamples, bootstrap.seed, bootstrap.confidence)
+
+
+def _path(run: StageRun, role: Role) -> Path:
+    return run.folder / f"faithfulness_{role}.safetensors"
 
 
 def _columns(batches: Sequence[Places]) -> list[int]:

@@ -9,22 +9,29 @@ from typing import Any
 
 import rich.console
 
+from jaxeap.metrics.change_difference import RunStatistics, change_differences
+from jaxeap.metrics.contrast import headline_pairs
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.runner import CONFIG
+from jaxeap.pipeline.score_stream import stream_of
 from jaxeap.pipeline.settings import within
 from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages import STAGES
+from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.workdir import MARKER
 from jaxeap.report.compare import (
+    BeyondFirst,
     RunComparison,
     RunResult,
+    beyond_first_table,
     compare_results,
     comparison_cells,
     comparison_markdown,
     comparison_plot,
     comparison_table,
+    incomparable,
 )
 from jaxeap.report.compare.runs import distinct_names
 from jaxeap.report.compare.table import TITLE
@@ -38,6 +45,8 @@ DECISIVE = ("respond", "grade", "select", "attribute", "contrast")
 """Stages whose settings the metrics depend on."""
 BESIDE = ("controls", "contrast.breakdowns", "contrast.edges", "contrast.memory", "contrast.half_width")
 """Settings of these stages that the metrics do not depend on."""
+HEADLINE = ("intensity", "complexity", "kurtosis", "diversity")
+"""The paper's metrics, in which the runs' changes are held against each other."""
 
 
 def compare_runs(
@@ -54,10 +63,18 @@ def compare_runs(
       FileNotFoundError: a folder is not there.
       ValueError: fewer than two runs, one that is not finished, or a target that holds something else.
     """
+    if len(workdirs) < 2:
+        raise ValueError(
+            f"--compare needs the work directories of at least two finished runs, got {len(workdirs)}; for example:\n"
+            "  python run.py --compare workdirs/grpo workdirs/dpo"
+        )
     names = distinct_names([str(Path(workdir).resolve()) for workdir in workdirs])
-    found = compare_results([read_run(Path(workdir), name) for workdir, name in zip(workdirs, names, strict=True)])
+    runs = [read_run(Path(workdir), name) for workdir, name in zip(workdirs, names, strict=True)]
+    found = compare_results(runs)
     folder = Path(target) if target else Path(workdirs[0]).resolve().parent / FOLDER
     _require_free(folder, found)
+    with console.status("comparing the runs' changes"):
+        found = compare_results(runs, beyond_first(runs))
     write_json(folder / RESULT, found.to_json())
     write_markdown_text(folder / TABLE, comparison_markdown(found))
     notes = [f"{warning}." for warning in found.warnings]
@@ -65,6 +82,7 @@ def compare_runs(
     write_figure(folder, PLOT, comparison_plot(found))
     write_comparison_page(folder / PAGE, found.to_json())
     console.print(comparison_table(found))
+    console.print(beyond_first_table(found))
     console.print(f"written to {folder}", markup=False, highlight=False, soft_wrap=True)
     return found
 
@@ -76,6 +94,8 @@ def read_run(workdir: Path, name: str) -> RunResult:
       FileNotFoundError: there is no such folder.
       ValueError: it is no work directory, or its run has not come to its end.
     """
+    if workdir.is_file():
+        raise ValueError(f"{workdir} is a file; give the work directory of a finished run")
     if not workdir.is_dir():
         raise FileNotFoundError(f"{workdir}: no such work directory")
     if not (workdir / MARKER).is_file() or not (workdir / CONFIG).is_file():
@@ -99,6 +119,31 @@ def read_run(workdir: Path, name: str) -> RunResult:
         contrast=contrast_of(workdir / "contrast"),
         questions=tuple(selection_of(workdir / "select").question_ids),
     )
+
+
+def beyond_first(runs: Sequence[RunResult]) -> list[BeyondFirst]:
+    """How much more each run changed in the headline metrics than the first, from the scores in their folders."""
+    first, *others = runs
+    judged = first.contrast
+    reference = None
+    found = []
+    for run in others:
+        if differing := incomparable(first, run):
+            named = ", ".join(differing)
+            found.append(BeyondFirst(run.name, (), f"not held against {first.name}, for the runs differ in {named}"))
+            continue
+        reference = reference or _statistics(first)
+        rows = change_differences(reference, _statistics(run), judged.resamples, judged.seed, judged.confidence)
+        found.append(BeyondFirst(run.name, tuple(rows)))
+    return found
+
+
+def _statistics(run: RunResult) -> RunStatistics:
+    scored = Path(run.folder) / "attribute"
+    mask = nodes_of(scored).mask
+    base, tuned = (stream_of(scored / cell.name, run.questions) for cell in OWN_TEXT)
+    pairs = headline_pairs(base, tuned, mask, run.contrast.options)
+    return RunStatistics(run.questions, tuple(pair for pair in pairs if pair.measure.name in HEADLINE))
 
 
 def _require_free(folder: Path, comparison: RunComparison) -> None:

@@ -23,6 +23,9 @@ def use_compilation_cache(setting: str) -> Path | None:
 
     Returns:
       The folder in use.
+
+    Raises:
+      ValueError: a file stands where the folder should be.
     """
     folder = Path(setting) if setting else None
     if setting == AUTOMATIC:
@@ -33,6 +36,8 @@ def use_compilation_cache(setting: str) -> Path | None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxeap" / "compiled"
     jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))
     if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"config.compilation_cache is {folder}, a file; give a folder, or '' for none")
         folder.mkdir(parents=True, exist_ok=True)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST_COMPILATION)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import ml_collections
 import rich.console
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.planning.plan import Plan, plan_run
@@ -85,6 +87,12 @@ def is_grid(config: ml_collections.ConfigDict) -> bool:
 def cells_of(config: ml_collections.ConfigDict) -> list[Cell]:
     """The cells that are to run, by pair, dataset and length; ValueError where there is none."""
     grid, cells = config[GRID], []
+    for alpha in grid.alphas:
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
+            raise ValueError(f"config.grid.alphas holds {alpha!r}; give numbers above 0, such as (0.1, 0.3)")
+    for pattern in grid.only:
+        if not isinstance(pattern, str):
+            raise ValueError(f"config.grid.only holds {pattern!r}; give patterns of cells, such as ('PAIR/*',)")
     for pair, pair_overrides in grid.pairs.items():
         for dataset, dataset_overrides in grid.datasets.items():
             for alpha in grid.alphas:
@@ -135,6 +143,8 @@ def run_grid(
         first one runs.
     """
     console = console or rich.console.Console()
+    if not hosts.is_first():
+        console = rich.console.Console(quiet=True)
     cells, results = cells_of(config), []
     _validate(cells)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder:
@@ -149,8 +159,9 @@ def run_grid(
                 continue
             contrast = contrast_of(folder / cell.name / "contrast")
             results.append(CellResult(cell.pair, cell.dataset, cell.alpha, contrast))
-        write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
-        write_markdown_text(folder / TABLE, grid_markdown(results))
+        if hosts.is_first():
+            write_json(folder / RESULTS, {"cells": [result.to_json() for result in results]})
+            write_markdown_text(folder / TABLE, grid_markdown(results))
     console.print()
     console.print(grid_table(results))
     console.print(f"{Path(workdir) / TABLE}, {Path(workdir) / RESULTS}", markup=False, highlight=False, soft_wrap=True)

@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from jaxeap.pipeline.artifacts import read_json, read_tensors
+from jaxeap.pipeline.artifacts import read_json
 from jaxeap.pipeline.environment import environment
 from jaxeap.pipeline.provenance import hashes_of
 from jaxeap.pipeline.scores import iterate_scores
 from jaxeap.pipeline.stage import StageRun, read_manifest
 from jaxeap.pipeline.stages.attribute import GRAPH, Cell, nodes_of
-from jaxeap.pipeline.stages.contrast import contrast_of, metrics_of
+from jaxeap.pipeline.stages.audit import audit_of
+from jaxeap.pipeline.stages.circuits import circuits_of
+from jaxeap.pipeline.stages.contrast import contrast_of, edges_of, metrics_of
+from jaxeap.pipeline.stages.controls import controls_of
+from jaxeap.pipeline.stages.correlates import correlates_of
 from jaxeap.pipeline.stages.respond import questions_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.stages.weights import weights_of
 from jaxeap.report.page import Content, Models, Questions, ScoredEdges
 from jaxeap.report.table import notes
-
-EDGES = "edges.safetensors"
 
 
 def page_content(run: StageRun) -> Content:
@@ -36,11 +39,11 @@ def page_content(run: StageRun) -> Content:
         hashes=hashes_of(inputs),
         stages=stages_of(inputs),
         environment=environment(),
-        controls=_result(inputs, "controls/controls.json"),
-        audit=_result(inputs, "audit/audit.json"),
-        circuits=_result(inputs, "circuits/circuits.json"),
-        correlates=_result(inputs, "correlates/correlates.json"),
-        weights=_result(inputs, "weights/weights.json"),
+        controls=controls_of(inputs["controls"]),
+        audit=audit_of(inputs["audit"]),
+        circuits=circuits_of(inputs["circuits"]),
+        correlates=correlates_of(inputs["correlates"]),
+        weights=weights_of(inputs["weights"]),
     )
 
 
@@ -72,20 +75,12 @@ def stages_of(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
     ]
 
 
-def _result(inputs: Mapping[str, Path], path: str) -> dict[str, Any] | None:
-    """The file that a stage leaves when it was not switched off."""
-    stage, _, name = path.partition("/")
-    file = inputs[stage] / name if stage in inputs else None
-    return read_json(file) if file is not None and file.is_file() else None
-
-
 def _edges(inputs: Mapping[str, Path]) -> ScoredEdges | None:
-    path = inputs["contrast"] / EDGES
-    if not path.is_file():
+    if (found := edges_of(inputs["contrast"])) is None:
         return None
     nodes = nodes_of(inputs["attribute"])
     level = read_json(inputs["attribute"] / GRAPH)["level"]
-    return ScoredEdges(level, nodes.sources, nodes.destinations, nodes.mask, read_tensors(path)[0])
+    return ScoredEdges(level, nodes.sources, nodes.destinations, nodes.mask, found)
 
 
 def _questions(inputs: Mapping[str, Path]) -> Questions:

@@ -11,18 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import ml_collections
 import rich.console
 
 import jaxeap
-from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.parallel import hosts
+from jaxeap.pipeline.artifacts import files_below, read_json, write_json
 from jaxeap.pipeline.compilation_cache import use_compilation_cache
 from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.environment import source_hash
 from jaxeap.pipeline.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
 from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.model_source import with_local_models
-from jaxeap.pipeline.pair import sources_of
+from jaxeap.pipeline.null_pair import FOLDER as NULL_PAIR
+from jaxeap.pipeline.null_pair import null_config
+from jaxeap.pipeline.pair import mesh_of, mesh_sizes, sources_of
 from jaxeap.pipeline.provenance import RUN_MANIFEST, write_run_manifest
 from jaxeap.pipeline.settings import flat, restricted
 from jaxeap.pipeline.stage import (
@@ -38,6 +42,7 @@ from jaxeap.pipeline.stage import (
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.validation import validate
 from jaxeap.pipeline.workdir import open_workdir, supersede, swept
+from jaxeap.tasks.selection import EmptySelectionError
 
 CONFIG = "config.json"
 """The settings of the latest run, for the reader."""
@@ -88,25 +93,95 @@ def run_pipeline(
       DiskFullError: there is no room for a result. What is finished stays.
     """
     console = console or rich.console.Console()
+    if not hosts.is_first():
+        console = rich.console.Console(quiet=True)
+    code = source_hash(Path(jaxeap.__file__).parent)
+    hosts.require_same("code", {"jaxeap": code, "jax": jax.__version__})
+    hosts.require_same("setting", flat(config))
     validate(config)
-    asked, config = config, with_local_models(config)
+    asked = config
+    hosts.on_first(lambda: with_local_models(asked) and None)  # What it downloads the others may find there.
+    config = with_local_models(asked)
+    _require_work_for_every_host(config)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder, swept(folder, [s.name for s in STAGES]):
+        if config.controls.null_tuned:
+            config.controls.null_run = str(_run_null_pair(config, folder, console, siblings))
         with console.status("identifying models and questions"):
             identities = _identities(config, folder, siblings)
         expected = _expected(config, identities)
-        _supersede_outdated(folder, expected, console)
-        for name in link_finished(expected, folder, siblings):
-            console.print(f"{name}: taken from a run before", highlight=False)
-        _write_config(folder / CONFIG, asked)
+
+        def prepare() -> None:
+            _supersede_outdated(folder, expected, console)
+            for name in link_finished(expected, folder, siblings):
+                console.print(f"{name}: taken from a run before", highlight=False)
+            _write_config(folder / CONFIG, asked)
+
+        def conclude() -> None:
+            _publish(folder)
+            write_run_manifest(folder, {stage.name: folder / stage.name for stage in STAGES})
+
+        hosts.on_first(prepare)
         use_compilation_cache(config.compilation_cache)
-        code = source_hash(Path(jaxeap.__file__).parent)
         outcomes = [_walk(stage, expected[stage.name], config, folder, console, code) for stage in STAGES]
-        _publish(folder)
-        write_run_manifest(folder, {stage.name: folder / stage.name for stage in STAGES})
+        hosts.on_first(conclude)
+        hosts.require_seen(lambda: [folder / name for name in PUBLISHED if (folder / name).is_file()])
     return outcomes
 
 
+def _require_work_for_every_host(config: ml_collections.ConfigDict) -> None:
+    """Refuses a mesh that leaves out a host, or that hosts have chosen differently.
+
+    Raises:
+      HostError: the hosts would not agree.
+      ValueError: a host has no device in the mesh.
+    """
+    if not hosts.several():
+        return
+    sizes = mesh_sizes(config)
+    hosts.require_same("mesh", dict(zip(("data", "fsdp", "tensor"), sizes[:3], strict=True)))
+    mesh = mesh_of(config)
+    at_work = {0} if mesh is None else {device.process_index for device in mesh.devices.flat}
+    if idle := [str(host) for host in range(jax.process_count()) if host not in at_work]:
+        raise ValueError(
+            f"the mesh has {sizes.devices} of {jax.device_count()} devices, and none of host {', '.join(idle)}; set "
+            f"config.mesh.data, .fsdp and .tensor so that their product is {jax.device_count()}, or start fewer hosts"
+        )
+
+
+def _run_null_pair(
+    config: ml_collections.ConfigDict, workdir: Path, console: rich.console.Console, siblings: Sequence[Path]
+) -> Path:
+    """Contrasts base with `controls.null_tuned` in a folder of the work directory, and returns that folder."""
+    null, folder = null_config(config), workdir / NULL_PAIR
+    console.rule(f"first the null pair, in {folder}", align="left")
+    try:
+        run_pipeline(null, folder, console, siblings=[each / NULL_PAIR for each in siblings])
+    except EmptySelectionError as error:
+        raise ValueError(
+            f"the null pair, base and config.controls.null_tuned: {error}; or go without, --config.controls.null_tuned="
+            "none"
+        ) from error
+    console.rule("now the pair itself", align="left")
+    return folder
+
+
 def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:
+    """Hashes of the files that settings name, by setting.
+
+    Every host looks at the files as it sees them, after the first has: what lies on a shared file system is known then
+    by its modification time, and what each host has a copy of is hashed by each.
+
+    Raises:
+      HostError: a host sees other content.
+    """
+    found: dict[str, str] = hosts.on_first(lambda: _identified(config, workdir, siblings))
+    if not hosts.is_first():
+        found = _identified(config, workdir, siblings)
+    hosts.require_same("content of a file", found)
+    return found
+
+
+def _identified(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequence[Path]) -> dict[str, str]:
     known: KnownHashes = {}
     for folder in (*siblings, workdir):
         if (folder / HASHES).is_file():
@@ -118,7 +193,8 @@ def _identities(config: ml_collections.ConfigDict, workdir: Path, siblings: Sequ
             found["controls.null_run"] = run_identity(config.controls.null_run, known)
         return found
     finally:
-        write_json(workdir / HASHES, known)
+        if hosts.is_first():
+            write_json(workdir / HASHES, known)
 
 
 def _expected(config: ml_collections.ConfigDict, identities: Mapping[str, str]) -> dict[str, Manifest]:
@@ -181,29 +257,41 @@ def _walk(
         inputs={name: workdir / name for name in stage.needs},
         console=console,
     )
-    found = read_manifest(folder)
+    status, before = hosts.on_first(lambda: _begun(run, stage.name, expected, code))
+    begun = Manifest(**before)
+    if status != "reused":
+        start = time.monotonic()
+        with _time_kept(folder, begun, start):
+            if stage.on_all_hosts:
+                stage.make(run)
+            else:
+                hosts.on_first(lambda: stage.make(run))
+        seconds = time.monotonic() - start
+        hosts.on_first(lambda: write_manifest(folder, completed(begun, folder, seconds)))
+        run.say(f"{stage.name}: done in {seconds:.1f} s")
+    hosts.require_seen(lambda: files_below(folder))
+    return StageOutcome(stage.name, status, 0.0 if status == "reused" else seconds)
+
+
+def _begun(run: StageRun, name: str, expected: Manifest, code: str) -> tuple[Status, dict[str, Any]]:
+    """What is to be done with a stage, and the manifest that it has now."""
+    found = read_manifest(run.folder)
     status: Status = "made" if found is None else "continued"
     if found is not None and found.complete:
-        if not (damaged := damaged_files(found, folder)):
-            run.say(f"{stage.name}: reused")
-            return StageOutcome(stage.name, "reused", 0.0)
+        if not (damaged := damaged_files(found, run.folder)):
+            run.say(f"{name}: reused")
+            return "reused", dataclasses.asdict(found)
         status = "repaired"
-        run.say(f"{stage.name}: {', '.join(damaged)} not as written; making again")
-        for name in damaged:
-            (folder / name).unlink(missing_ok=True)
+        run.say(f"{name}: {', '.join(damaged)} not as written; making again")
+        for file in damaged:
+            (run.folder / file).unlink(missing_ok=True)
     elif status == "continued":
-        run.say(f"{stage.name}: continuing")
+        run.say(f"{name}: continuing")
     before = expected if found is None else found
     states = [*before.code, *([] if code in before.code else [code])]
     begun = dataclasses.replace(expected, seconds=before.seconds, code=states)
-    write_manifest(folder, begun)
-    start = time.monotonic()
-    with _time_kept(folder, begun, start):
-        stage.make(run)
-    seconds = time.monotonic() - start
-    write_manifest(folder, completed(begun, folder, seconds))
-    run.say(f"{stage.name}: done in {seconds:.1f} s")
-    return StageOutcome(stage.name, status, seconds)
+    write_manifest(run.folder, begun)
+    return status, dataclasses.asdict(begun)
 
 
 @contextlib.contextmanager
@@ -212,8 +300,9 @@ def _time_kept(folder: Path, begun: Manifest, start: float) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            write_manifest(folder, dataclasses.replace(begun, seconds=begun.seconds + time.monotonic() - start))
+        if hosts.is_first():
+            with contextlib.suppress(OSError):
+                write_manifest(folder, dataclasses.replace(begun, seconds=begun.seconds + time.monotonic() - start))
         raise
 
 

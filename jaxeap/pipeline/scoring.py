@@ -7,23 +7,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
-from jaxeap.attribution.attribute import attribute, summed_sources
+from jaxeap.attribution.attribute import METHODS, attribute, summed_sources
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.interventions import Ablation, add_sums, mean_of_sums
+from jaxeap.attribution.result import AttributionResult
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
-from jaxeap.pipeline.batches import Places, unfinished_batches
+from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
+from jaxeap.pipeline.out_of_memory import Portion, devices_of, fewest_rows, in_portions
+from jaxeap.pipeline.planning.memory import position_bytes, scoring_flops
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import Scores, append_shard, finished_questions, iterate_scores
 from jaxeap.pipeline.stage import StageRun
+from jaxeap.pipeline.throughput import Throughput
 from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.selection import Role, Selection
 
 MEANS = "means"
+SMALLER_TEXTS = (
+    "cut the weights over more devices (--config.mesh.fsdp, --config.mesh.tensor), or lower --config.selection.alpha"
+)
+"""What helps where not even a single text fits."""
 BATCHES_A_SAVE = 16
 """After as many the sums of a mean are saved: a killed run goes on from there."""
 
@@ -140,13 +149,15 @@ def copy_equal(target: Target, source: Target, settings: Mapping[str, Any]) -> N
 
 
 def unfinished(target: Target, batch_size: int) -> list[Places]:
-    """Batches of the texts that the folder holds no scores of."""
-    finished, texts = finished_questions(target.folder), target.texts
+    """Batches of the texts that the folder holds no scores of, as the first host finds it."""
+    finished, texts = set(hosts.on_first(lambda: sorted(finished_questions(target.folder)))), target.texts
     return unfinished_batches([stop for _, stop in texts.counted], [id_ in finished for id_ in texts.ids], batch_size)
 
 
 def score_rest(run: StageRun, target: Target, model: Decoder, role: Role) -> None:
     """Scores the texts that the folder does not hold yet, and saves after every batch.
+
+    Where a device runs out of memory, batches are halved, and in the end chunks.
 
     Args:
       run: of the stage; its settings name method, ablation and batch size.
@@ -155,38 +166,76 @@ def score_rest(run: StageRun, target: Target, model: Decoder, role: Role) -> Non
       role: which of the pair it is.
 
     Raises:
-      ValueError: a loss or a score is not finite.
+      ValueError: a loss or a score is not finite, or the device has no memory for a single text.
     """
-    settings = run.config.attribution
-    folder, texts, what = target.folder, target.texts, target.what
-    todo = unfinished(target, settings.batch_size)
-    if not todo:
+    settings, texts = run.config.attribution, target.texts
+    if not unfinished(target, settings.batch_size):
         return
-    reference = _mean_reference(run, folder, texts, model, f"{role} model on {what}: mean of its sources")
-    with progress_bar(
-        run.console, f"{role} model on {what}: scoring edges", total=sum(len(places.real) for places in todo)
-    ) as advance:
-        for places in todo:
-            result = attribute(
-                model,
-                texts.batch(places.filled),
-                method=settings.method,
-                level=settings.level,
-                ablation=ablation_of(settings),
-                reference=reference,
-                **method_options(settings),
-            )
+    what = f"{role} model on {target.what}"
+    reference = _mean_reference(run, target.folder, texts, model, f"{what}: mean of its sources")
+    in_portions(
+        run,
+        "scoring edges",
+        Portion(min(settings.batch_size, len(texts.ids))),
+        lambda portion: _score(run, target, model, role, reference, portion),
+        least=Portion(fewest_rows(model), position_bytes(model.config, settings.level)),
+        remedy=SMALLER_TEXTS,
+    )
+
+
+def _score(
+    run: StageRun, target: Target, model: Decoder, role: Role, reference: Sources | None, portion: Portion
+) -> None:
+    """What is left, in batches of so many rows; the device computes a batch while the one before is written."""
+    settings, texts, what = run.config.attribution, target.texts, f"{role} model on {target.what}"
+    todo = unfinished(target, portion.rows)
+    speed = Throughput.of_devices(devices_of(model))
+    shapes: set[tuple[int, int]] = set()
+
+    def start(places: Places) -> tuple[Batch, AttributionResult]:
+        batch = texts.batch(places.filled)
+        if (shape := (batch.tokens.shape[1], batch.targets.shape[1])) not in shapes:
+            shapes.add(shape)
+            speed.compiling()
+        result = attribute(
+            model,
+            batch,
+            method=settings.method,
+            level=settings.level,
+            ablation=ablation_of(settings),
+            reference=reference,
+            chunk_bytes=portion.chunk_bytes,
+            **method_options(settings),
+        )
+        for array in (result.scores, result.loss, result.gradient_norm):
+            if array is not None and array.is_fully_addressable:
+                array.copy_to_host_async()
+        return batch, result
+
+    with progress_bar(run.console, f"{what}: scoring edges", total=sum(len(places.real) for places in todo)) as advance:
+        for places, (batch, result) in one_ahead(todo, start):
             real = len(places.real)
-            assert result.gradient_norm is not None
-            scored = Scores(
-                tuple(texts.ids[place] for place in places.real),
-                np.asarray(result.scores)[:real],
-                np.asarray(result.loss)[:real],
-                np.asarray(result.gradient_norm)[:real],
-            )
-            _require_finite(scored, run, role, what)
-            append_shard(folder, scored)
-            advance(real)
+            columns = hosts.to_hosts((result.scores, result.loss, result.gradient_norm))
+            if hosts.is_first():
+                scored = Scores(
+                    tuple(texts.ids[place] for place in places.real), *(column[:real] for column in columns)
+                )
+                _require_finite(scored, run, role, target.what)
+                append_shard(target.folder, scored)
+            speed.finished(int(batch.mask[:real].sum()), batch.tokens.size, _flops(run, model, batch))
+            advance(real, speed.rates())
+    if said := speed.summary():
+        run.say(f"{what}: {said}")
+
+
+def _flops(run: StageRun, model: Decoder, batch: Batch) -> int | None:
+    """Operations of scoring the batch; None for methods whose programs depend on what they find."""
+    settings = run.config.attribution
+    options = METHODS[settings.method].options(**method_options(settings))
+    sizes = (*batch.tokens.shape, batch.targets.shape[1])
+    return scoring_flops(
+        model.config, run.config.dtype, settings.method, settings.level, ablation_of(settings), *sizes, options
+    )
 
 
 def mean_path(folder: Path) -> Path:
@@ -198,8 +247,7 @@ def read_mean(folder: Path, settings: Mapping[str, Any]) -> Sources | None:
     """The mean that the scores in a folder were made with; None for ablations without one."""
     if settings["ablation"] != "mean":
         return None
-    tensors, _ = read_tensors(mean_path(folder))
-    return Sources(**{name: jnp.asarray(tensor) for name, tensor in tensors.items()})
+    return _sources(read_tensors(mean_path(folder))[0])
 
 
 def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, description: str) -> Sources | None:
@@ -208,31 +256,66 @@ def _mean_reference(run: StageRun, folder: Path, texts: Texts, model: Decoder, d
     path = mean_path(folder)
     if settings.ablation != "mean":
         return None
-    if intact_tensors(path, run.say, lambda _, metadata: metadata.get("texts") == len(texts.ids)):
+
+    def made() -> bool:
+        return bool(intact_tensors(path, run.say, lambda _, metadata: metadata.get("texts") == len(texts.ids)))
+
+    if hosts.on_first(made):
+        hosts.require_seen(lambda: [path])
         return read_mean(folder, settings)
     unfinished_path = path.with_suffix(".unfinished.safetensors")
-    batches = unfinished_batches([stop for _, stop in texts.counted], [False] * len(texts.ids), settings.batch_size)
-    sums, done = None, 0
-    if left := intact_tensors(unfinished_path, run.say, lambda _, metadata: "batches" in metadata):
-        tensors, metadata = left
-        arrays = {name: jnp.asarray(tensor) for name, tensor in tensors.items()}
-        if metadata["batch_size"] == settings.batch_size:  # Else the batches are cut elsewhere.
-            done, count = metadata["batches"], arrays.pop("count")
-            sums = (Sources(**arrays), count)
-    with progress_bar(run.console, description, total=len(batches)) as advance:
-        advance(done)
-        for number, places in enumerate(batches[done:], start=done + 1):
-            part = summed_sources(model, texts.batch(places.real), settings.mean_over)
-            sums = part if sums is None else add_sums(sums, part)
-            if number % BATCHES_A_SAVE == 0 and number < len(batches):
-                metadata = {"batches": number, "batch_size": settings.batch_size}
-                write_tensors(unfinished_path, _arrays(sums[0]) | {"count": np.asarray(sums[1])}, metadata)
-            advance(1)
+    sums, done = _unfinished_sums(run, unfinished_path)
+    lengths = [stop for _, stop in texts.counted]
+
+    def add_rest(portion: Portion) -> None:
+        nonlocal sums
+        todo = unfinished_batches(lengths, [place in done for place in range(len(lengths))], portion.rows)
+
+        def start(places: Places) -> tuple[Sources, jax.Array]:
+            return summed_sources(model, texts.batch(places.real), settings.mean_over)
+
+        with progress_bar(run.console, description, total=len(lengths)) as advance:
+            advance(len(done))
+            for number, (places, started) in enumerate(one_ahead(todo, start), start=1):
+                part = jax.block_until_ready(started)  # Not to add what turns out to have run out of memory.
+                if hosts.several():  # What a run before has saved, and this is added to, is on the hosts.
+                    part = hosts.to_hosts(part)
+                sums = part if sums is None else add_sums(sums, part)
+                done.update(places.real)
+                if number % BATCHES_A_SAVE == 0 and number < len(todo) and hosts.is_first():
+                    tensors = _arrays(sums[0]) | {"count": np.asarray(sums[1])}
+                    write_tensors(unfinished_path, tensors, {"summed": sorted(done)})
+                advance(len(places.real))
+
+    asked = Portion(min(settings.batch_size, len(lengths)))
+    least = Portion(fewest_rows(model))
+    in_portions(run, "mean of the sources", asked, add_rest, least=least, remedy=SMALLER_TEXTS)
     assert sums is not None
-    mean = mean_of_sums([sums])
-    write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
-    unfinished_path.unlink(missing_ok=True)
+    mean = _sources(hosts.from_first(_arrays(mean_of_sums([sums]))))
+    if hosts.is_first():
+        write_tensors(path, _arrays(mean), {"texts": len(texts.ids)})
+        unfinished_path.unlink(missing_ok=True)
     return mean
+
+
+def _sources(tensors: Mapping[str, Any]) -> Sources:
+    """On the host, as arrays that every one of several has alike must be."""
+    return Sources(**tensors)
+
+
+def _unfinished_sums(run: StageRun, path: Path) -> tuple[tuple[Sources, Any] | None, set[int]]:
+    """The sums that an interrupted run has saved, and the places of the texts that they are over."""
+
+    def summed() -> list[int]:
+        left = intact_tensors(path, run.say, lambda _, metadata: "summed" in metadata)
+        return list(left[1]["summed"]) if left else []
+
+    if not (done := set(hosts.on_first(summed))):
+        return None, done
+    hosts.require_seen(lambda: [path])
+    tensors: dict[str, Any] = read_tensors(path)[0]
+    count = tensors.pop("count")
+    return (_sources(tensors), count), done
 
 
 def _arrays(sources: Sources) -> dict[str, np.ndarray]:

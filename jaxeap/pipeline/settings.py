@@ -65,11 +65,14 @@ def default_config() -> ml_collections.ConfigDict:
     config.adapter_base = config_dict.placeholder(str)
     # Of weights and activations; scores are float32 always.
     config.dtype = "float32"
-    # Devices over which the weights are cut: along the residual width, and along heads, feed-forward width and
-    # vocabulary. 1 x 1 is one device. Changes speed and memory, and results by rounding alone.
+    # Groups of devices that share out the examples, and the devices of a group, over which the weights are cut: along
+    # the residual width (fsdp), and along heads, feed-forward width and vocabulary (tensor). 0 is chosen: the smallest
+    # group that holds the model, and all devices (of a CPU: one). Changes speed and memory, and results by rounding
+    # alone; docs/sharding.md.
     config.mesh = ml_collections.ConfigDict()
-    config.mesh.fsdp = 1
-    config.mesh.tensor = 1
+    config.mesh.data = 0
+    config.mesh.fsdp = 0
+    config.mesh.tensor = 0
 
     # A file of JSON lines; "arithmetic:test", "arithmetic:train" (or another task of `jaxeap.tasks.lab_tasks`) for
     # generated ones; "hub:gsm8k" (or another of `jaxeap.tasks.question_sets`) for a set from the Hugging Face Hub.
@@ -208,8 +211,10 @@ def default_config() -> ml_collections.ConfigDict:
     config.controls.sensitivity = True  # The difference again under the metrics' other open choices.
     config.controls.splits = 1000  # Random halves of one model's questions, contrasted as if two models; 0 for none.
     config.controls.divergence_questions = 200  # On how many KL(tuned || base) is measured; 0 for none.
-    # The finished work directory of a null pair, such as two states of the same supervised training: its differences
-    # stand beside this run's. It must have been made with the same choices.
+    # A model that came from config.base by training of no interest, such as more of the same supervised training; named
+    # as config.tuned is. Base and it are contrasted first, in WORKDIR/null_pair; a claim must go beyond what they give.
+    config.controls.null_tuned = config_dict.placeholder(str)
+    # Or the finished work directory of a null pair. It must have been made with the same choices.
     config.controls.null_run = config_dict.placeholder(str)
     config.controls.resamples = 2_000  # Of the questions, for the controls' intervals: tens of them are made.
     config.controls.seed = 0  # Of the halves and of the questions for the divergence.
@@ -248,8 +253,10 @@ def default_config() -> ml_collections.ConfigDict:
     config.plan.device_gb = config_dict.placeholder(float)  # Memory of a device; None asks it, or else supposes 80.
     config.plan.prompt_tokens = 160  # In the mean, where the questions cannot be read and counted.
     config.plan.answer_tokens = 512  # In the mean, never more than sampling.max_new_tokens.
-    config.plan.teraflops = 150.0  # Operations that a device really does in a second: half of an A100's peak.
-    config.plan.gb_per_second = 1000.0  # Bytes that it really reads from its memory: half of an A100's peak.
+    # Operations (10^12) and bytes (10^9, read from its memory) that one device really does in a second. None measures
+    # them for a second on the device of the run; a dry run on a CPU supposes half of an A100's peaks, 150 and 1000.
+    config.plan.teraflops = config_dict.placeholder(float)
+    config.plan.gb_per_second = config_dict.placeholder(float)
 
     # Folder where compiled programs are kept from run to run; see `use_compilation_cache` for "auto", "" keeps none.
     config.compilation_cache = "auto"

@@ -27,12 +27,14 @@ class StageRun:
         get to the end, and need not be made again.
       inputs: folders of the finished stages that it needs, by name.
       console: where it says what it does.
+      portions: of work, by its kind, that fit into a device's memory where those asked for did not; see `in_portions`.
     """
 
     config: ml_collections.FrozenConfigDict
     folder: Path
     inputs: Mapping[str, Path]
     console: rich.console.Console
+    portions: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def say(self, message: str) -> None:
         """Prints text as it is, brackets included."""
@@ -50,6 +52,7 @@ class Stage:
       tuning: settings that the stage reads and that change speed or memory alone.
       needs: stages whose results it reads.
       version: goes up when the code comes to make something else of the same settings.
+      on_all_hosts: runs models, which lie on the devices of all hosts; any other stage is made by the first alone.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Stage:
     tuning: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     version: int = 1
+    on_all_hosts: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,8 +92,6 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         "attribution.batch_size",
         "audit.examples",
         "bootstrap.resamples",
-        "mesh.fsdp",
-        "mesh.tensor",
         "plan.prompt_tokens",
         "plan.answer_tokens",
         "contrast.position_bands",
@@ -107,6 +105,9 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
         if settings[key] is not None and settings[key] < 1:
             yield f"config.{key} is {settings[key]}; it must be at least 1"
     not_negative = (
+        "mesh.data",
+        "mesh.fsdp",
+        "mesh.tensor",
         "question_seed",
         "attribution.seed",
         "audit.seed",
@@ -126,7 +127,7 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
     if settings["audit.edges"] < 0 or settings["audit.edges"] == 1:
         yield f"config.audit.edges is {settings['audit.edges']}; it must be 0 (no audit) or at least 2"
     alphas = settings["controls.alphas"]
-    if any(not isinstance(alpha, int | float) or not 0 < alpha < math.inf for alpha in alphas):
+    if any(not _is_number(alpha) or not 0 < alpha < math.inf for alpha in alphas):
         yield f"config.controls.alphas is {alphas!r}; give numbers above 0, such as (0.03, 0.3)"
     if len({*alphas, settings["selection.alpha"]}) <= len(alphas):
         yield (
@@ -143,15 +144,19 @@ def _out_of_range(settings: dict[str, Any]) -> Iterator[str]:
     if not 0 < settings["bootstrap.confidence"] < 1:
         yield f"config.bootstrap.confidence is {settings['bootstrap.confidence']}; it must lie between 0 and 1"
     for size in settings["circuits.sizes"]:
-        if isinstance(size, bool) or not (size >= 1 if isinstance(size, int) else 0 < size <= 1):
+        if not _is_number(size) or not (size >= 1 if isinstance(size, int) else 0 < size <= 1):
             yield f"config.circuits.sizes holds {size!r}; give whole numbers from 1, or shares of all edges up to 1.0"
     for target in settings["circuits.faithfulness"]:
-        if not 0 < target <= 1:
+        if not _is_number(target) or not 0 < target <= 1:
             yield f"config.circuits.faithfulness holds {target!r}; give numbers above 0 and at most 1"
     try:
         resolve_template(settings["template"], settings["chat_template"])
     except ValueError as error:
         yield f"config.template, config.chat_template: {error}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _at_odds(settings: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import read_json, remove_if_unfinished, remove_unfinished, write_json
 
 MARKER = "jaxeap.json"
@@ -21,28 +22,46 @@ SUPERSEDED = "superseded"
 
 @contextlib.contextmanager
 def open_workdir(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Makes or opens a work directory and holds it for this process.
+    """Makes or opens a work directory and holds it for this process, or for all hosts of a run.
 
     The lock is the operating system's, on the file `.lock`: it ends with the process that holds it, however that
     ends, so a lock is never left behind. The file says who holds it, for the message to the second one.
 
     Raises:
-      ValueError: the folder holds something else, is of another format, or is in use.
+      ValueError: the folder cannot be made, holds something else, is of another format, or is in use.
     """
-    workdir = Path(path)
-    if workdir.exists() and not workdir.is_dir():
+    with contextlib.ExitStack() as held:
+
+        def hold() -> None:
+            held.enter_context(_opened(Path(path)))
+
+        hosts.on_first(hold)
+        hosts.require_seen(lambda: [Path(path) / LOCK])
+        yield Path(path)
+
+
+@contextlib.contextmanager
+def _opened(workdir: Path) -> Iterator[None]:
+    if workdir.is_file():
         raise ValueError(f"the work directory {workdir} is a file; give a folder")
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ValueError(f"the work directory {workdir} cannot be made ({reason}); give another --workdir") from error
     _refuse_other_contents(workdir)
     with _locked(workdir):
         if not (workdir / MARKER).is_file():
             write_json(workdir / MARKER, {"format": FORMAT, "what": "work directory of jaxeap's run.py"})
-        yield workdir
+        yield
 
 
 @contextlib.contextmanager
 def swept(workdir: Path, folders: Sequence[str]) -> Iterator[None]:
     """Removes temporary files: those of a killed run now, and this run's if it ends with an error or a signal."""
+    if not hosts.is_first():
+        yield
+        return
     _sweep(workdir, folders)
     try:
         yield

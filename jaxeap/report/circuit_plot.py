@@ -12,8 +12,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from jaxeap.metrics.circuit_contrast import Change, changes_of
-from jaxeap.metrics.layer_flow import kind_of_node
-from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.node_names import kind_of_node, layer_of_node
 from jaxeap.report.style import BASE, NEUTRAL, NON_EDGE, TUNED
 
 BoolArray = npt.NDArray[np.bool_]

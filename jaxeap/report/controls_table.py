@@ -7,7 +7,7 @@ from rich.table import Table
 
 from jaxeap.report import notation
 from jaxeap.report.audit_notes import audit_notes
-from jaxeap.report.table import markdown_table, rich_table
+from jaxeap.report.table import METHODS, markdown_table, rich_table
 
 Cells = list[tuple[str, ...]]
 
@@ -20,7 +20,7 @@ def verdict_lines(controls: Mapping[str, Any]) -> list[str]:
     """One line a claim: verdict, the interval that decided, why."""
     return [
         f"{verdict['claim'].capitalize()}: {verdict['verdict'].upper()}, {_interval(verdict['interval'])}: "
-        f"{'; '.join(verdict['reasons'])}."
+        f"{'; '.join(verdict['reasons'])}.{_levels(verdict)}"
         for verdict in controls["verdicts"]
     ]
 
@@ -47,8 +47,8 @@ def controls_markdown(controls: Mapping[str, Any], audit: Mapping[str, Any]) -> 
         parts += ["### Halves of one model's questions, as if two models", markdown_table(cells)]
     if cells := _sensitivity_cells(controls):
         parts += ["### The difference under other choices", markdown_table(cells)]
-    if controls["null_pair"] is not None:
-        parts += ["### The null pair", markdown_table(_row_cells(controls["null_pair"]))]
+    if (null := controls["null_pair"]) is not None:
+        parts += ["### The null pair", null_pair_note(null), markdown_table(_row_cells(null["rows"]))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,12 +75,44 @@ def control_notes(controls: Mapping[str, Any]) -> list[str]:
                 f"{_interval(found['interval'])}, over {divergence['questions']:,} questions."
             )
     if changed is not None:
-        notes.append(f"Weights: {changed:.1%} of the entries are another number.")
+        notes.append(f"Weights: {notation.share(changed)} of the entries are another number.")
     notes.append(
         "Halves differ by chance alone; their differences are scaled to two sets of as many questions as there are, "
-        "unpaired. Intervals of the parts and of the divergence are percentile bootstrap, paired by question."
+        "unpaired."
     )
+    notes.append(intervals_note(controls))
     return notes
+
+
+def null_pair_note(null: Mapping[str, Any]) -> str:
+    """What it was, and whether it is as large a change as the one that it is held against."""
+    note = f"Base against {null['tuned']}, {null['questions']:,} questions that passed the same filters."
+    if null["relative_norm"] is not None and null["relative_norm_of_pair"] is not None:
+        note += (
+            f" Its weights moved by {notation.number(null['relative_norm'])} of base's norm, this pair's by "
+            f"{notation.number(null['relative_norm_of_pair'])}: a null that moved far less is a low bar."
+        )
+    return note
+
+
+def intervals_note(controls: Mapping[str, Any]) -> str:
+    """What the controls' intervals are, which stand beside the headline's."""
+    made, headline = controls["bootstrap"], controls["headline_bootstrap"]
+    same = "as the headline's" if made["method"] == headline["method"] else "unlike the headline's"
+    return (
+        f"Intervals of the controls: {METHODS[made['method']]} bootstrap, paired by question, {same}, but of "
+        f"{made['resamples']:,} resamples (the headline's: {headline['resamples']:,}), so last digits differ."
+        if made["resamples"] != headline["resamples"]
+        else f"Intervals of the controls: {METHODS[made['method']]} bootstrap of {made['resamples']:,} resamples, "
+        f"paired by question, {same}."
+    )
+
+
+def _levels(verdict: Mapping[str, Any]) -> str:
+    """A sentence where levels of difficulty differ in sign."""
+    if (found := verdict["levels"]) is None:
+        return ""
+    return f" {'WARNING: ' if found['sure'] else 'Note: '}{found['text']}."
 
 
 def _verdict_list(controls: Mapping[str, Any]) -> str:
@@ -133,7 +165,7 @@ def _null_cells(controls: Mapping[str, Any]) -> Cells:
             entry["from"],
             notation.interval(None if entry["low"] is None else (entry["low"], entry["high"])),
             notation.signed(entry["observed"]),
-            notation.UNDEFINED if entry["share_beyond"] is None else f"{entry['share_beyond']:.1%}",
+            notation.share(entry["share_beyond"]),
         )
         for entry in controls["null_split"]
     ]

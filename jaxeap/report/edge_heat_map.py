@@ -1,6 +1,6 @@
 """Heat maps of the mean score of every edge: of base, of tuned and of the difference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.stream import ScoreStream, as_stream
 from jaxeap.report.style import NEUTRAL, NON_EDGE
 
 MOST_NAMES = 36
@@ -20,8 +21,8 @@ MOST_NAMES = 36
 
 
 def edge_heat_maps(
-    base_scores: npt.NDArray,
-    tuned_scores: npt.NDArray,
+    base_scores: npt.NDArray | ScoreStream,
+    tuned_scores: npt.NDArray | ScoreStream,
     mask: npt.NDArray[np.bool_],
     sources: Sequence[str],
     destinations: Sequence[str],
@@ -33,11 +34,11 @@ def edge_heat_maps(
     Non-edges are grey.
 
     Args:
-        base_scores, tuned_scores: [N, S, J], in nats.
+        base_scores, tuned_scores: [N, S, J], in nats, in memory or as a stream.
         mask: [S, J] bool.
         sources, destinations: S and J node names.
     """
-    base, tuned = (scores.mean(axis=0, dtype=np.float64) for scores in (base_scores, tuned_scores))
+    base, tuned = (mean_over_examples(as_stream(scores)) for scores in (base_scores, tuned_scores))
     panel_height = min(0.4 * len(sources), 6.8 * len(sources) / len(destinations), 4.0)
     figure = Figure(figsize=(9.0, 3 * panel_height + 1.8), layout="constrained")
     first, second, third = figure.subplots(3, 1)
@@ -53,6 +54,14 @@ def edge_heat_maps(
         _colour_bar(figure, axes, image, norm)
     figure.suptitle("Mean edge score: what ablating the edge adds to the loss, to first order, in nats", fontsize=10)
     return figure
+
+
+def mean_over_examples(
+    stream: ScoreStream, of: Callable[[npt.NDArray], npt.NDArray] = lambda scores: scores
+) -> npt.NDArray[np.float64]:
+    """Mean over N examples of what a function makes of their scores: [S, J], in one reading, a shard in memory."""
+    total = sum(of(scores).sum(axis=0, dtype=np.float64) for _, scores in stream.shards())
+    return np.asarray(total / stream.examples, np.float64)
 
 
 def draw_edges(axes: Axes, values: npt.NDArray, mask: npt.NDArray[np.bool_], norm: AsinhNorm) -> AxesImage:

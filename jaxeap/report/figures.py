@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from jaxeap.metrics.layer_intensity import LayerIntensity
 from jaxeap.metrics.options import MetricOptions
+from jaxeap.metrics.stream import ScoreStream, as_stream
 from jaxeap.report.diversity_plot import diversity_plot
-from jaxeap.report.edge_heat_map import edge_heat_maps
+from jaxeap.report.edge_heat_map import edge_heat_maps, mean_over_examples
 from jaxeap.report.files import write_figure
 from jaxeap.report.layer_intensity_plot import layer_intensity_plot
 from jaxeap.report.relative_change import relative_change_map
@@ -19,8 +20,8 @@ from jaxeap.report.score_distribution import score_distribution
 
 def write_figures(
     folder: str | os.PathLike[str],
-    base_scores: npt.NDArray,
-    tuned_scores: npt.NDArray,
+    base_scores: npt.NDArray | ScoreStream,
+    tuned_scores: npt.NDArray | ScoreStream,
     mask: npt.NDArray[np.bool_],
     sources: Sequence[str],
     destinations: Sequence[str],
@@ -32,7 +33,7 @@ def write_figures(
 
     Args:
         folder: made when it is not there.
-        base_scores, tuned_scores: [N, S, J] of the same questions, in nats.
+        base_scores, tuned_scores: [N, S, J] of the same questions, in nats, in memory or as a stream.
         mask: [S, J] bool, True where the graph has an edge.
         sources, destinations: S and J node names.
         layers: from `jaxeap.metrics.layer_intensity`.
@@ -43,20 +44,13 @@ def write_figures(
         The paths, in this order, each file complete or not there at all.
     """
     names = sources, destinations
-    base, tuned = (_mean_magnitude(scores) for scores in (base_scores, tuned_scores))
+    streams = as_stream(base_scores), as_stream(tuned_scores)
+    base, tuned = (mean_over_examples(stream, np.abs) for stream in streams)
     figures = {
-        "edge_heat_maps": lambda: edge_heat_maps(base_scores, tuned_scores, mask, *names),
+        "edge_heat_maps": lambda: edge_heat_maps(*streams, mask, *names),
         "relative_change": lambda: relative_change_map(base, tuned, mask, *names),
-        "diversity": lambda: diversity_plot(base_scores, tuned_scores, mask, sources, options, confidence),
-        "score_distribution": lambda: score_distribution(base_scores, tuned_scores, mask),
+        "diversity": lambda: diversity_plot(*streams, mask, sources, options, confidence),
+        "score_distribution": lambda: score_distribution(*streams, mask),
         "layer_intensity": lambda: layer_intensity_plot(layers, confidence),
     }
     return tuple(path for name, draw in figures.items() for path in write_figure(folder, name, draw()))
-
-
-def _mean_magnitude(scores: npt.NDArray) -> npt.NDArray[np.float64]:
-    """Mean |score| over examples, without a second array of that size."""
-    total = np.zeros(scores.shape[1:])
-    for matrix in scores:
-        total += np.abs(matrix)
-    return total / len(scores)

@@ -22,6 +22,15 @@ def percent(value: float | None) -> str:
     return f"{100 * value:+,.1f}%" if abs(value) >= 0.0005 else f"{100 * value:+.1g}%"
 
 
+def share(value: float | None) -> str:
+    """A percentage of a whole; neither 0% nor 100% is written where it is not exactly that; a dash for None."""
+    if value is None:
+        return UNDEFINED
+    if value in (0, 1):
+        return f"{value:.0%}"
+    return "< 0.1%" if value < 0.001 else "> 99.9%" if value > 0.999 else f"{value:.1%}"
+
+
 def interval(bounds: tuple[float, float] | None) -> str:
     """Both ends as `signed` writes them, a dash for None."""
     return UNDEFINED if bounds is None else f"[{signed(bounds[0])}, {signed(bounds[1])}]"

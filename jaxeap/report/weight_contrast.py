@@ -20,7 +20,7 @@ from jaxeap.weights.contrast import TensorContrast, WeightContrast, kind_of
 
 DIRECTIONS = 16
 """Of a difference's singular directions, as many are asked for their share of it."""
-TABLE, PLOT = "weights.md", "weights.png"
+TABLE, PLOT, NUMBERS = "weights.md", "weights.png", "weights.json"
 TITLE = "What changed in the weights from base to tuned"
 
 
@@ -113,7 +113,7 @@ def write_weight_contrast(folder: str | os.PathLike[str], contrast: WeightContra
     folder = Path(folder)
     content = json.dumps(dataclasses.asdict(contrast), indent=1) + "\n"
     return (
-        write_text(folder / "weights.json", content),
+        write_text(folder / NUMBERS, content),
         write_markdown_text(folder / TABLE, weight_markdown(contrast)),
         write_png(folder / PLOT, weight_plot(contrast)),
     )
@@ -134,7 +134,7 @@ def _cells(contrast: WeightContrast) -> list[tuple[str, ...]]:
 
 def _row(group: TensorContrast) -> tuple[str, ...]:
     shares = (group.changed_share, *group.beyond_shares, group.tolerance_share)
-    return (group.name, f"{group.entries:,}", *map(_share, shares), notation.number(group.relative_norm))
+    return (group.name, f"{group.entries:,}", *map(notation.share, shares), notation.number(group.relative_norm))
 
 
 def _spectrum_cells(tensors: Iterable[TensorContrast]) -> tuple[str, str]:
@@ -144,12 +144,5 @@ def _spectrum_cells(tensors: Iterable[TensorContrast]) -> tuple[str, str]:
     ranks = [each.stable_rank for each in found if each.stable_rank is not None]
     return (
         f"{np.median(ranks):.1f}" if ranks else notation.UNDEFINED,
-        _share(float(np.median(shares))) if shares else notation.UNDEFINED,
+        notation.share(float(np.median(shares))) if shares else notation.UNDEFINED,
     )
-
-
-def _share(share: float) -> str:
-    """A percentage; neither 0% nor 100% is written where it is not exactly that."""
-    if share in (0, 1):
-        return f"{share:.0%}"
-    return "< 0.1%" if share < 0.001 else "> 99.9%" if share > 0.999 else f"{share:.1%}"

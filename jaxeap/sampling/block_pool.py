@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxeap.parallel import hosts
 from jaxeap.sampling.paged_cache import PagedCache
 
 PIECE = 16
@@ -36,7 +37,7 @@ class BlockPool:
 
 def copy_out(cache: PagedCache, blocks: list[int]) -> list[PagedCache]:
     """The content of blocks, on the host."""
-    return [jax.device_get(_content(cache, ids)) for ids in _pieces(blocks, cache.blocks)]
+    return [hosts.to_hosts(_content(cache, ids)) for ids in _pieces(blocks, cache.blocks)]
 
 
 def copy_in(cache: PagedCache, blocks: list[int], content: list[PagedCache]) -> PagedCache:

@@ -24,10 +24,12 @@ import jax
 import numpy as np
 
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
+from jaxeap.parallel.mesh import entered
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
-from jaxeap.sampling.paged_cache import PagedCache, cache_layout
+from jaxeap.sampling.paged_cache import PagedCache, cache_layout, reserved_blocks
 from jaxeap.sampling.step import Asked, Drawing, Drawn, Rows, decode, prefill
 from jaxeap.sampling.stop_strings import Stop
 
@@ -120,6 +122,7 @@ class ContinuousBatch:
         self._weights, self._config, self._options, self._stop, self._report = (
             model.weights, model.config, options, stop, report,
         )  # fmt: skip
+        self._mesh = model.mesh
         self._drawing = Drawing(float(options.temperature), options.top_k, float(options.top_p))
         self._key = jax.random.key(options.seed)
         self._stop_tokens = tuple(stop_tokens)
@@ -129,7 +132,7 @@ class ContinuousBatch:
         self._turns = 0
 
         layout = cache_layout(self._config, options, rows, longest_prompt)
-        self._table_width = layout.table_width
+        self._reserved, self._table_width = layout.reserved, layout.table_width
         self._cache = PagedCache.empty(self._config, layout.blocks, layout.slots, self._weights["embedding"])
         self._pool = BlockPool(layout.blocks)
 
@@ -159,13 +162,31 @@ class ContinuousBatch:
         places = min(prompts_at_once(length, len(self._rows)), self._rows.count(None))
         while self._waiting and len(group) < places and padded_length(len(self._waiting[0].prompt)) == length:
             needed = self._blocks_for(len(self._waiting[0].prompt))
-            # A block for each of the others to go on with; else the newcomer would be set aside at once.
-            others = len(self._active) + len(group)
-            if self._pool.free < needed + (others + 1 if others else 0):
+            if not self._has_room(needed):
                 break
-            group.append(_Row(self._waiting.popleft(), self._turns, [], self._pool.take(needed)))
+            row = _Row(self._waiting.popleft(), self._turns, [], [])
+            self._enter(row, needed)
+            group.append(row)
             self._turns += 1
         return group
+
+    def _has_room(self, needed: int) -> bool:
+        """For a newcomer with so many blocks."""
+        others = len(self._active)
+        # A block for each of the others to go on with; else the newcomer would be set aside at once.
+        return self._reserved or self._pool.free >= needed + (others + 1 if others else 0)
+
+    def _enter(self, row: _Row, needed: int) -> None:
+        self._rows[self._rows.index(None)] = row
+        self._take_blocks(row, needed)
+
+    def _take_blocks(self, row: _Row, count: int) -> None:
+        if self._reserved:
+            places = range(len(row.blocks), len(row.blocks) + count)
+            place = self._rows.index(row)
+            row.blocks += [reserved_blocks(place, len(self._rows), at) for at in places]
+        else:
+            row.blocks += self._pool.take(count)
 
     def _blocks_for(self, tokens: int) -> int:
         return -(-tokens // self._cache.slots)
@@ -177,21 +198,21 @@ class ContinuousBatch:
         blocks = np.full((size, self._blocks_for(length)), self._cache.blocks, np.int32)
         for place, row in enumerate(group):
             blocks[place, : len(row.blocks)] = row.blocks
-        self._cache, tokens, finite = prefill(
-            self._weights,
-            self._config,
-            self._cache,
-            prompts,
-            lengths,
-            blocks,
-            _asked(group, size),
-            self._key,
-            self._drawing,
-        )
-        _require_finite(finite)
+        with entered(self._mesh):
+            self._cache, tokens, finite = prefill(
+                self._weights,
+                self._config,
+                self._cache,
+                prompts,
+                lengths,
+                blocks,
+                _asked(group, size),
+                self._key,
+                self._drawing,
+            )
+        _require_finite(hosts.from_first(finite))
         ended = []
-        for row, token in zip(group, np.asarray(tokens).tolist(), strict=False):
-            self._rows[self._rows.index(None)] = row
+        for row, token in zip(group, hosts.from_first(tokens).tolist(), strict=False):
             ended += self._write(row, [token])
         self._report(len(ended), len(group), 0)
         yield from ended
@@ -201,10 +222,10 @@ class ContinuousBatch:
         for row in self._active:
             ahead = min(row.cached + STEPS, len(row.request.prompt) + self._options.max_new_tokens - 1)
             needed = self._blocks_for(ahead) - len(row.blocks)
-            while row.blocks and needed > self._pool.free:
+            while not self._reserved and row.blocks and needed > self._pool.free:
                 self._set_aside(self._active[-1])
             if row.blocks and needed > 0:
-                row.blocks += self._pool.take(needed)
+                self._take_blocks(row, needed)
 
     def _set_aside(self, row: _Row) -> None:
         row.content = copy_out(self._cache, row.blocks)
@@ -214,19 +235,18 @@ class ContinuousBatch:
 
     def _bring_back(self) -> None:
         while self._aside and None in self._rows:
-            row, others = self._aside[0], len(self._active)
+            row = self._aside[0]
             needed = self._blocks_for(row.cached)
-            if self._pool.free < needed + (others + 1 if others else 0):
+            if not self._has_room(needed):
                 break
-            self._aside.pop(0)
-            row.blocks = self._pool.take(needed)
+            self._enter(self._aside.pop(0), needed)
             self._cache = copy_in(self._cache, row.blocks, row.content)
             row.content = []
-            self._rows[self._rows.index(None)] = row
 
     def _leave(self, row: _Row) -> None:
         self._rows[self._rows.index(row)] = None
-        self._pool.give_back(row.blocks)
+        if not self._reserved:
+            self._pool.give_back(row.blocks)
         row.blocks = []
 
     def _advance(self) -> Iterator[Answer]:
@@ -251,21 +271,22 @@ class ContinuousBatch:
                 latest[place], lengths[place], written[place] = row.tokens[-1], row.cached, len(row.tokens)
                 live[place] = True
         waited_for = bool(self._waiting or self._aside)
-        self._cache, drawn = decode(
-            self._weights,
-            self._config,
-            self._cache,
-            table,
-            Rows(latest, lengths, written, live),
-            _asked(self._rows, size),
-            self._key,
-            np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
-            self._drawing,
-            stop_tokens=self._stop_tokens,
-            room=min(STEPS, self._options.max_new_tokens),
-            max_new_tokens=self._options.max_new_tokens,
-        )
-        drawn = jax.device_get(drawn)
+        with entered(self._mesh):
+            self._cache, drawn = decode(
+                self._weights,
+                self._config,
+                self._cache,
+                None if self._reserved else table,
+                Rows(latest, lengths, written, live),
+                _asked(self._rows, size),
+                self._key,
+                np.int32(max(1, size // REFILLED_AT_ONCE) if waited_for else size + 1),
+                self._drawing,
+                stop_tokens=self._stop_tokens,
+                room=min(STEPS, self._options.max_new_tokens),
+                max_new_tokens=self._options.max_new_tokens,
+            )
+        drawn = hosts.from_first(drawn)
         _require_finite(drawn.finite)
         return drawn
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import rich.console
 
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.sampling.continuous import Answer, ContinuousBatch, Report, Request
 from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.stop_strings import Stop, stop_at
@@ -118,7 +119,7 @@ def _written(
     description: str,
     report: Report | None,
 ) -> Iterator[Answer]:
-    console = rich.console.Console(stderr=True)
+    console = rich.console.Console(stderr=True, quiet=not hosts.is_first())
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(answer_bar(description, len(left), console))
 

@@ -2,7 +2,8 @@
 
 A pool of N blocks of Z tokens is shared by all rows. A row's table names its blocks in their order, so that slot s of
 a row is slot s % Z of block table[row, s // Z], and an answer takes a new block every Z tokens. A block belongs to one
-row. Measured on a CPU, 32 rows of 272 tokens: reading blocks by the table takes as long as reading fixed slots.
+row. Where the pool has room for the longest answer in every row, no table is needed: row b has blocks b, B + b, 2B + b,
+and so on, so that the n-th blocks of all rows lie together and are read where they lie.
 """
 
 from __future__ import annotations
@@ -10,18 +11,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxeap.models.cache import require_room
 from jaxeap.models.config import ModelConfig
-from jaxeap.parallel.sharding import sharding_of
+from jaxeap.parallel.sharding import axes_of, sharding_of
+from jaxeap.sampling.cache_form import CacheForm, cache_form
 from jaxeap.sampling.options import SamplingOptions
-
-SLOTS_AT_ONCE = {"cpu": 64}
-"""Attention visits the rows' blocks in chunks of this many slots a row. On a CPU small chunks waste less work on slots
-that are not filled yet; an accelerator (512) would rather have few and large pieces."""
 
 
 @jax.tree_util.register_dataclass
@@ -29,16 +26,19 @@ that are not filled yet; an accelerator (512) would rather have few and large pi
 class PagedCache:
     """The pool.
 
-    Keys lie with the slots last and values with the channels last, so that both products of attention are plain batched
-    matrix products of what lies in memory. On a CPU that is ten times as fast as [..., slots, heads, channels].
+    Keys lie with the slots last and values with the channels last (but see `CacheForm`), so that both products of
+    attention are plain batched matrix products of what lies in memory. On a CPU that is ten times as fast as
+    [..., slots, heads, channels].
 
     Attributes:
       key: [L, N, G, K, Z], rotated.
-      value: [L, N, G, Z, K].
+      value: [L, N, G, Z, K], or as the key where `form.summed`.
+      form: how attention reads it.
     """
 
     key: jax.Array
     value: jax.Array
+    form: CacheForm = dataclasses.field(metadata={"static": True})
 
     @classmethod
     def empty(cls, config: ModelConfig, blocks: int, slots: int, like: jax.Array) -> PagedCache:
@@ -47,11 +47,12 @@ class PagedCache:
         Over a mesh, heads lie where those of the weights lie.
         """
         key = (config.num_layers, blocks, config.num_kv_heads, config.head_dim, slots)
-        value = (*key[:3], slots, config.head_dim)
+        form = cache_form(config)
+        value = key if form.summed else (*key[:3], slots, config.head_dim)
         mesh = getattr(like.sharding, "mesh", None)
-        axes = ("layers", "positions", "kv_heads", "positions", "positions")
-        where = like.sharding if mesh is None else sharding_of(key, axes, mesh)
-        return cls(*(jnp.zeros(shape, like.dtype, device=where) for shape in (key, value)))
+        where = like.sharding if mesh is None else sharding_of(key, axes_of("cache", len(key)), mesh)
+        keys, values = (jnp.zeros(shape, like.dtype, device=where) for shape in (key, value))
+        return cls(keys, values, form)
 
     @property
     def blocks(self) -> int:
@@ -68,12 +69,14 @@ class CacheLayout(NamedTuple):
     """How large a cache is: `blocks` blocks of `slots` tokens, and how many blocks wide the rows' tables are.
 
     A row never has more than `longest` blocks; tables are wider, where attention visits several blocks at once.
+    `reserved` tells that every row has room for the longest answer, and blocks of its own: there is no table then.
     """
 
     slots: int
     blocks: int
     longest: int
     table_width: int
+    reserved: bool
 
     @property
     def tokens(self) -> int:
@@ -99,8 +102,8 @@ def cache_layout(config: ModelConfig, options: SamplingOptions, rows: int, longe
             f"cache_tokens ({options.cache_tokens}) has no room for the longest answer, {longest} tokens "
             f"with its prompt of up to {longest_prompt}; give it at least {width * slots}, or lower max_new_tokens"
         )
-    chunk = chunk_of(slots, width)
-    return CacheLayout(slots, blocks, width, -(-width // chunk) * chunk)
+    chunk = chunk_of(cache_form(config), slots, width)
+    return CacheLayout(slots, blocks, width, -(-width // chunk) * chunk, blocks == rows * width)
 
 
 def cache_bytes(config: ModelConfig, tokens: int, itemsize: int) -> int:
@@ -108,16 +111,20 @@ def cache_bytes(config: ModelConfig, tokens: int, itemsize: int) -> int:
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * tokens * itemsize
 
 
-def chunk_of(slots: int, table_width: int) -> int:
+def chunk_of(form: CacheForm, slots: int, table_width: int) -> int:
     """How many blocks of `slots` tokens attention visits at once, where tables have `table_width` of them."""
-    at_once = SLOTS_AT_ONCE.get(jax.default_backend(), 512)
-    return max(1, min(at_once // slots, table_width))
+    return max(1, min(form.slots_at_once // slots, table_width))
+
+
+def reserved_blocks(row: int | jax.Array, rows: int, places: Any) -> Any:
+    """The blocks at `places` of a row that has its own, among `rows` rows."""
+    return places * rows + row
 
 
 def put_tokens(
     cache: PagedCache,
     layer: jax.Array,
-    table: jax.Array,
+    table: jax.Array | None,
     positions: jax.Array,
     live: jax.Array,
     new: tuple[jax.Array, jax.Array],
@@ -127,19 +134,25 @@ def put_tokens(
     Args:
       cache: the pool.
       layer: scalar int32.
-      table: [B, W] int32.
+      table: [B, W] int32; None where every row has its own blocks.
       positions: [B] int32, the slot of each row.
       live: [B] bool; what other rows have is dropped.
       new: (key, value).
     """
     slots = cache.slots
-    blocks = jnp.take_along_axis(table, (positions // slots)[:, None], axis=1)[:, 0]
+    if table is None:
+        batch = positions.shape[0]
+        blocks = reserved_blocks(jnp.arange(batch, dtype=jnp.int32), batch, positions // slots)
+    else:
+        blocks = jnp.take_along_axis(table, (positions // slots)[:, None], axis=1)[:, 0]
     blocks, within = jnp.where(live, blocks, cache.blocks), positions % slots
     key, value = new
-    return PagedCache(
-        cache.key.at[layer, blocks, :, :, within].set(key, mode="drop"),
-        cache.value.at[layer, blocks, :, within].set(value, mode="drop"),
-    )
+    if cache.form.summed:
+        values = cache.value.at[layer, blocks, :, :, within].set(value, mode="drop")
+    else:
+        values = cache.value.at[layer, blocks, :, within].set(value, mode="drop")
+    keys = cache.key.at[layer, blocks, :, :, within].set(key, mode="drop")
+    return dataclasses.replace(cache, key=keys, value=values)
 
 
 def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: jax.Array) -> PagedCache:
@@ -160,86 +173,10 @@ def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: j
         x = x.reshape(layers, prompts * count, cache.slots, heads, width)
         return x.transpose(axes)
 
-    ids = blocks.reshape(-1)
-    return PagedCache(
-        cache.key.at[:, ids].set(in_blocks(keys, (0, 1, 3, 4, 2)), mode="drop"),
-        cache.value.at[:, ids].set(in_blocks(values, (0, 1, 3, 2, 4)), mode="drop"),
+    ids, slots_last = blocks.reshape(-1), (0, 1, 3, 4, 2)
+    value_axes = slots_last if cache.form.summed else (0, 1, 3, 2, 4)
+    return dataclasses.replace(
+        cache,
+        key=cache.key.at[:, ids].set(in_blocks(keys, slots_last), mode="drop"),
+        value=cache.value.at[:, ids].set(in_blocks(values, value_axes), mode="drop"),
     )
-
-
-def attend_blocks(
-    query: jax.Array,
-    cache: PagedCache,
-    layer: jax.Array,
-    table: jax.Array,
-    lengths: jax.Array,
-    window: jax.Array | None,
-    scale: float,
-    softcap: float | None,
-) -> jax.Array:
-    """Attention of each row's newest token over the row's cached tokens, itself included.
-
-    Blocks are visited a chunk at a time with a running softmax (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et
-    al. 2022, arXiv 2205.14135), from the first that some row sees to the longest row's last. A chunk of which a row
-    sees nothing changes that row's numbers by not one bit, so they do not depend on how long the other rows are.
-
-    Args:
-      query: [B, H, K].
-      cache: the pool, the newest token in it.
-      layer: scalar int32.
-      table: [B, W] int32, W a multiple of `chunk_of`.
-      lengths: [B] int32, cached tokens; a row with 0 gets a finite, unused value.
-      window: scalar int32, how many tokens the layer sees; None for all.
-      scale, softcap: as of `jaxeap.models.attention.attend`.
-
-    Returns:
-      [B, H, K] in query's dtype.
-    """
-    batch, heads, width = query.shape
-    chex.assert_shape(table, (batch, None))
-    chex.assert_shape(lengths, (batch,))
-    groups, slots = cache.key.shape[2], cache.slots
-    each = heads // groups
-    chunk = chunk_of(slots, table.shape[1])
-    span = chunk * slots
-    grouped = jnp.broadcast_to(query.reshape(batch, 1, heads, width), (batch, chunk, heads, width))
-    grouped = grouped.reshape(-1, each, width)
-    lowest = jnp.finfo(jnp.float32).min
-    within = jnp.arange(span, dtype=jnp.int32).reshape(1, chunk, slots)
-
-    def visit(state: Any) -> Any:
-        # Axes: b row, c block of the chunk, g key head, r query head of it, z slot; n is b, c and g as one, since
-        # products with a single batch axis are what is fast.
-        index, highest, total, summed = state
-        blocks = jax.lax.dynamic_slice_in_dim(table, index * chunk, chunk, axis=1)
-        # Without the promise each number is compared with the bounds, at half the speed of all of decoding.
-        keys = cache.key.at[layer, blocks].get(mode="promise_in_bounds").reshape(-1, width, slots)
-        values = cache.value.at[layer, blocks].get(mode="promise_in_bounds").reshape(-1, slots, width)
-        products = scale * jnp.einsum("nrk,nkz->nrz", grouped, keys, preferred_element_type=jnp.float32)
-        if softcap is not None:
-            products = softcap * jnp.tanh(products / softcap)
-        products = products.reshape(batch, chunk, groups, each, slots)
-        distance = (lengths - 1 - index * span)[:, None, None] - within
-        visible = distance >= 0 if window is None else (distance >= 0) & (distance < window)
-        visible = visible[:, :, None, None, :]
-        products = jnp.where(visible, products, lowest)
-        higher = jnp.maximum(highest, jnp.max(products, axis=(1, 4)))
-        # Selected, not left to underflow: where nothing was visible yet, the highest is as low as what is hidden.
-        shares = jnp.where(visible, jnp.exp(products - higher[:, None, :, :, None]), 0.0)
-        fading = jnp.exp(highest - higher)
-        weighing = shares.astype(values.dtype).reshape(-1, each, slots)
-        added = jnp.einsum("nrz,nzk->nrk", weighing, values, preferred_element_type=jnp.float32)
-        total = total * fading + jnp.sum(shares, axis=(1, 4))
-        summed = summed * fading[..., None] + jnp.sum(added.reshape(batch, chunk, groups, each, width), axis=1)
-        return index + 1, higher, total, summed
-
-    first = jnp.int32(0)
-    if window is not None:
-        shortest = jnp.min(jnp.where(lengths > 0, lengths, jnp.iinfo(jnp.int32).max))
-        first = jnp.maximum(shortest - window, 0) // span
-    last = -(-jnp.max(lengths) // span)
-    shape = (batch, groups, each)
-    start = (first, jnp.full(shape, lowest), jnp.zeros(shape, jnp.float32), jnp.zeros((*shape, width), jnp.float32))
-    _, _, total, summed = jax.lax.while_loop(lambda state: state[0] < last, visit, start)
-    attended = summed / jnp.maximum(total, jnp.finfo(jnp.float32).tiny)[..., None]
-    return attended.reshape(batch, heads, width).astype(query.dtype)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from jaxeap.models.attention import attend
 from jaxeap.models.config import ModelConfig
@@ -22,8 +22,11 @@ from jaxeap.models.decoder import (
     window_of,
 )
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel.mesh import entered_mesh
+from jaxeap.parallel.sharding import RULES, constrain, divided, replicated
+from jaxeap.sampling.block_attention import attend_blocks
 from jaxeap.sampling.draw import draw, token_keys
-from jaxeap.sampling.paged_cache import PagedCache, attend_blocks, put_prompts, put_tokens
+from jaxeap.sampling.paged_cache import PagedCache, put_prompts, put_tokens
 
 
 class Drawing(NamedTuple):
@@ -144,7 +147,8 @@ def prefill(
     x, (keys, values) = jax.lax.scan(layer_step, x, (weights["layers"], layer_windows(config)))
     last = jnp.take_along_axis(x, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
     tokens, finite = _choose(weights, config, last, asked, jnp.zeros_like(lengths), seed_key, drawing)
-    return put_prompts(cache, blocks, keys, values), tokens, jnp.all(finite | (lengths == 0))
+    cache = jax.tree.map(_cached, put_prompts(cache, blocks, keys, values))
+    return cache, replicated(tokens), replicated(jnp.all(finite | (lengths == 0)))
 
 
 @functools.partial(
@@ -154,7 +158,7 @@ def decode(
     weights: Weights,
     config: ModelConfig,
     cache: PagedCache,
-    table: jax.Array,
+    table: jax.Array | None,
     rows: Rows,
     asked: Asked,
     seed_key: jax.Array,
@@ -171,7 +175,8 @@ def decode(
       weights: tree of `parameter_specs(config)`.
       config: the decoder's shape.
       cache: is used up.
-      table: [B, W] int32 as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it may write.
+      table: [B, W] int32 or None, as of `attend_blocks`; a live row has blocks for `room` more tokens, or all that it
+        may write.
       rows: the rows as they stand.
       asked: of the B rows.
       seed_key: scalar PRNG key.
@@ -184,7 +189,7 @@ def decode(
     Returns:
       The cache and what was drawn.
     """
-    batch = table.shape[0]
+    batch = rows.latest.shape[0]
     stops = jnp.array(stop_tokens, jnp.int32)
     began = jnp.sum(rows.live)
 
@@ -210,14 +215,13 @@ def decode(
 
     nothing = Drawn(jnp.zeros((batch, room), jnp.int32), jnp.zeros((batch,), jnp.int32), jnp.int32(0), jnp.array(True))
     _, cache, drawn = jax.lax.while_loop(goes_on, advance, (rows, cache, nothing))
-    return cache, drawn
+    return jax.tree.map(_cached, cache), jax.tree.map(replicated, drawn)
 
 
 def _step(
-    weights: Weights, config: ModelConfig, cache: PagedCache, table: jax.Array, rows: Rows
+    weights: Weights, config: ModelConfig, cache: PagedCache, table: jax.Array | None, rows: Rows
 ) -> tuple[jax.Array, PagedCache]:
     """Last residual stream [B, D] at every row's newest token, and the cache with that token in it."""
-    chex.assert_equal_shape_prefix([table, rows.latest], 1)
     positions = rows.lengths[:, None]
     rotation, turned = turning(config, positions)
     lengths = jnp.where(rows.live, rows.lengths + 1, 0)
@@ -227,17 +231,9 @@ def _step(
         layer, window, index = layered
 
         def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple[jax.Array, PagedCache]:
-            extended = put_tokens(cache, index, table, rows.lengths, rows.live, (key[:, 0], value[:, 0]))
-            heads = attend_blocks(
-                query[:, 0],
-                extended,
-                index,
-                table,
-                lengths,
-                window_of(window),
-                config.query_scale,
-                config.attention_softcap,
-            )
+            new = constrain(key[:, 0], "cached"), constrain(value[:, 0], "cached")
+            extended = put_tokens(cache, index, table, rows.lengths, rows.live, new)
+            heads = _attended(query[:, 0], extended, index, table, lengths, window_of(window), config)
             return heads[:, None], extended
 
         x, _, cache = block(x, layer, None, config, rotation, turned(window, mix))
@@ -249,6 +245,39 @@ def _step(
     return x[:, 0], cache
 
 
+def _cached(pool: jax.Array) -> jax.Array:
+    return constrain(pool, "cache")
+
+
 def _embedded(weights: Weights, config: ModelConfig, tokens: jax.Array, positions: jax.Array) -> jax.Array:
     embedding, at_positions = embed(weights, config, tokens), position_embedding(weights, positions)
     return embedding if at_positions is None else embedding + at_positions
+
+
+def _attended(
+    query: jax.Array,
+    cache: PagedCache,
+    layer: jax.Array,
+    table: jax.Array | None,
+    lengths: jax.Array,
+    window: Any,
+    config: ModelConfig,
+) -> jax.Array:
+    """`attend_blocks` [B, H, K]; on a mesh each device attends with its own heads, and by a table for its own rows."""
+
+    def attend_own(query: jax.Array, cache: PagedCache, layer: Any, table: Any, lengths: Any, window: Any) -> jax.Array:
+        return attend_blocks(query, cache, layer, table, lengths, window, config.query_scale, config.attention_softcap)
+
+    mesh = entered_mesh()
+    if mesh is None:
+        return attend_own(query, cache, layer, table, lengths, window)
+    # Without a table, where a row's blocks are follows from how many rows there are in all.
+    rows = None if table is None else divided(len(query), RULES.along("batch"), mesh) or None
+    heads = divided(config.num_kv_heads, RULES.along("kv_heads"), mesh) or None
+    on_devices = jax.shard_map(
+        attend_own,
+        in_specs=(P(rows, heads), P(None, None, heads), P(), P(rows), P(rows), P()),
+        out_specs=P(rows, heads),
+        check_vma=False,
+    )
+    return on_devices(query, cache, layer, table, lengths, window)

@@ -50,7 +50,7 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, An
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig"))
+                record = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant)
             except ValueError as error:  # of JSON and of UTF-8 alike
                 raise ValueError(f"{path}, line {number}: not valid JSON in UTF-8 ({error})") from error
             if not isinstance(record, dict):
@@ -78,6 +78,11 @@ def read_records(path: str | os.PathLike[str], record_type: type[Record]) -> lis
 def write_records(path: str | os.PathLike[str], records: Iterable[Any]) -> None:
     """Writes flat dataclass instances, one a line; `read_records` gives equal ones back."""
     write_jsonl(path, (dataclasses.asdict(record) for record in records))
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python reads, are no JSON, and neither a question nor an answer."""
+    raise ValueError(f"{name} is no JSON value")
 
 
 def write_checked_records(path: str | os.PathLike[str], records: Iterable[Any]) -> None:

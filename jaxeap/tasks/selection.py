@@ -70,16 +70,26 @@ class SelectionOptions:
     unequal_prompts: str = "refuse"
 
     def __post_init__(self) -> None:
+        classes, unequal = ", ".join(CORRECTNESS_CLASSES), ", ".join(UNEQUAL_PROMPTS)
         checks = {
-            f"correctness must be one of {', '.join(CORRECTNESS_CLASSES)}": self.correctness in CORRECTNESS_CLASSES,
-            "beta and gamma must be finite, with 0 <= beta <= gamma": 0 <= self.beta <= self.gamma < math.inf,
-            "delta must be finite and 0 or more": 0 <= self.delta < math.inf,
-            "alpha must be finite and above 0": 0 < self.alpha < math.inf,
-            "max_pairs must be None or 1 or more": self.max_pairs is None or self.max_pairs >= 1,
-            f"unequal_prompts must be one of {', '.join(UNEQUAL_PROMPTS)}": self.unequal_prompts in UNEQUAL_PROMPTS,
+            f"correctness must be one of {classes}, and is {self.correctness!r}": (
+                self.correctness in CORRECTNESS_CLASSES
+            ),
+            f"beta and gamma must be finite, with 0 <= beta <= gamma, and are {self.beta} and {self.gamma}": (
+                0 <= self.beta <= self.gamma < math.inf
+            ),
+            f"delta must be finite and 0 or more, and is {self.delta}": 0 <= self.delta < math.inf,
+            f"alpha must be finite and above 0, and is {self.alpha}": 0 < self.alpha < math.inf,
+            f"max_pairs must be None or 1 or more, and is {self.max_pairs}": (
+                self.max_pairs is None or self.max_pairs >= 1
+            ),
+            f"seed must be 0 or more, and is {self.seed}": self.seed >= 0,
+            f"unequal_prompts must be one of {unequal}, and is {self.unequal_prompts!r}": (
+                self.unequal_prompts in UNEQUAL_PROMPTS
+            ),
         }
         if broken := [rule for rule, holds in checks.items() if not holds]:
-            raise ValueError(f"{'; '.join(broken)}; found {self}")
+            raise ValueError("; ".join(broken))
 
 
 class FilterCount(NamedTuple):

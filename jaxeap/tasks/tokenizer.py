@@ -50,13 +50,19 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> transformers.PreTrainedTok
 
     Raises:
       FileNotFoundError: there is no such folder, or no tokenizer in it.
-      ValueError: the tokenizer is code that the folder brings along.
+      ValueError: its tokenizer.json cannot be read, or the tokenizer is code that the folder brings along.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder (expected a local model folder with its tokenizer files)")
     if (folder / "tokenizer.json").is_file():
-        return transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        try:
+            return transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # of many types, by what is wrong with the file
+            raise ValueError(
+                f"{folder / 'tokenizer.json'} cannot be read as a tokenizer ({type(error).__name__}: {error}); copy "
+                "the model's own again"
+            ) from error
     _refuse_code(folder)
     older = ("tokenizer.model", "vocab.json")
     if not any((folder / name).is_file() for name in older):

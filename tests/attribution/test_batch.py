@@ -111,3 +111,13 @@ def test_a_token_beyond_the_vocabulary_is_named(tiny: TinyModel, spoil: Callable
 def test_the_last_token_of_the_vocabulary_and_token_0_are_accepted(tiny: TinyModel):
     last = tiny.model.config.vocab_size - 1
     Batch.from_sequences([[0, last, 0]], [(1, 3)], corrupted=[[last, 0]]).check_vocabulary(tiny.model.config)
+
+
+def test_filling_repeats_the_last_example():
+    batch = Batch.from_sequences([[1, 2, 3], [4, 5, 6], [7, 8, 9]], [(1, 3), (2, 3), (1, 2)])
+    assert batch.filled(3) is batch.filled(1) is batch
+    filled = batch.filled(4)
+    assert filled.size == 4 and filled.corrupted is None
+    for name in ("tokens", "mask", "targets", "target_mask", "first"):
+        given, found = getattr(batch, name), getattr(filled, name)
+        np.testing.assert_array_equal(found, np.concatenate([given, given[-1:]]))

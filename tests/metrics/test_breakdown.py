@@ -29,7 +29,7 @@ def test_layers_are_those_of_the_layer_intensity(graph, scores, tuned_scores, br
 
 def test_a_member_is_measured_as_a_graph_of_its_own(graph, scores, tuned_scores, broken_down):
     """Source kinds: whole rows of the matrix, so they can be cut out by hand."""
-    for member, rows in (("embedding", [0]), ("attention", [1, 3]), ("feed_forward", [2, 4])):
+    for member, rows in (("embed", [0]), ("attention", [1, 3]), ("mlp", [2, 4])):
         parts = (scores[:, rows], tuned_scores[:, rows])
         alone = contrast(*parts, graph.mask[rows], MetricOptions(entries="edges"), resamples=60, permutations=128)
         found = {row.row.name: row.row for row in broken_down["source_kind"] if row.member == member}

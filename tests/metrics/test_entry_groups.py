@@ -8,13 +8,13 @@ def test_groups_share_out_the_edges(graph):
     found = entry_groups(graph.mask, graph.sources, graph.destinations)
     assert {kind: list(groups) for kind, groups in found.items()} == {
         "layer": ["0", "1", "logits"],
-        "destination_kind": ["q", "k", "v", "mlp", "logits"],
-        "source_kind": ["embedding", "attention", "feed_forward"],
+        "destination_kind": ["query", "key", "value", "mlp", "logits"],
+        "source_kind": ["embed", "attention", "mlp"],
     }
     for groups in found.values():
         np.testing.assert_array_equal(sum(edges.astype(int) for edges in groups.values()), graph.mask.astype(int))
     assert found["layer"]["1"].sum() == 3 * 3 + 4  # embed, a0, m0 into q, k, v; these and a1 into m1
-    np.testing.assert_array_equal(np.flatnonzero(found["destination_kind"]["k"].any(axis=0)), [1, 5])
+    np.testing.assert_array_equal(np.flatnonzero(found["destination_kind"]["key"].any(axis=0)), [1, 5])
     np.testing.assert_array_equal(np.flatnonzero(found["source_kind"]["attention"].any(axis=1)), [1, 3])
 
 
@@ -23,7 +23,7 @@ def test_head_level_names():
     destinations = ("a0.h0<q>", "a0.h1<q>", "a0.kv0<k>", "a0.kv0<v>", "m0", "logits")
     mask = np.ones((4, 6), bool)
     found = entry_groups(mask, sources, destinations)
-    assert found["destination_kind"]["q"].any(axis=0).sum() == 2
+    assert found["destination_kind"]["query"].any(axis=0).sum() == 2
     assert found["source_kind"]["attention"].any(axis=1).sum() == 2
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxeap.metrics.layer_flow import ALL, Flow, flow_changes, flow_names, flows, kind_of_node
+from jaxeap.metrics.layer_flow import ALL, Flow, flow_changes, flow_names, flows
 
 BLOCK = (
     ("embed", "a0", "m0", "a1", "m1"),
@@ -107,12 +107,3 @@ def test_wrong_shapes_are_refused():
     base = flows(scores_of(BLOCK), *BLOCK)
     with pytest.raises(ValueError, match="one shape"):
         flow_changes(flow_names(*BLOCK), base, base[:3])
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("embed", "embed"), ("a3", "attention"), ("a3.h1", "attention"), ("m12", "mlp"), ("a3<q>", "query"),
-     ("a3.kv1<k>", "key"), ("a3.kv1<v>", "value"), ("logits", "logits")],
-)  # fmt: skip
-def test_kinds(name, kind):
-    assert kind_of_node(name) == kind

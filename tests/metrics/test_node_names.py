@@ -1,6 +1,17 @@
+from typing import get_args
+
 import pytest
 
-from jaxeap.metrics.node_names import destination_kind, layer_of_node, source_kind
+from jaxeap.attribution.graph import DestinationKind, EdgeGraph, SourceKind
+from jaxeap.metrics.node_names import (
+    DESTINATION_KINDS,
+    SOURCE_KINDS,
+    destination_kind,
+    kind_of_node,
+    layer_of_node,
+    source_kind,
+)
+from tests.tiny_decoder import tiny_decoder
 
 
 @pytest.mark.parametrize(
@@ -28,15 +39,17 @@ def test_other_names_are_refused(name):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("embed", "embedding"), ("a3", "attention"), ("a12.h1", "attention"), ("m0", "feed_forward")],
+    [("embed", "embed"), ("a3", "attention"), ("a12.h1", "attention"), ("m0", "mlp")],
 )
 def test_what_writes(name, kind):
     assert source_kind(name) == kind
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("logits", "logits"), ("m4", "mlp"), ("a3<q>", "q"), ("a0.h2<q>", "q"), ("a0.kv1<v>", "v")]
-)
+    ("name", "kind"),
+    [("logits", "logits"), ("m4", "mlp"), ("a3<q>", "query"), ("a0.h2<q>", "query"), ("a1.kv0<k>", "key"),
+     ("a0.kv1<v>", "value")],
+)  # fmt: skip
 def test_what_reads(name, kind):
     assert destination_kind(name) == kind
 
@@ -48,3 +61,13 @@ def test_sources_are_not_destinations():
         destination_kind("a3")
     with pytest.raises(ValueError, match="'x1' is not a node name"):
         destination_kind("x1")
+
+
+@pytest.mark.parametrize("level", ["block", "head"])
+def test_kinds_are_those_of_the_graph(level):
+    graph = EdgeGraph.for_config(tiny_decoder().config, level)
+    assert [source_kind(name) for name in graph.sources] == [node.kind for node in graph.source_nodes]
+    assert [destination_kind(name) for name in graph.destinations] == [node.kind for node in graph.destination_nodes]
+    assert set(SOURCE_KINDS) == set(get_args(SourceKind)) and set(DESTINATION_KINDS) == set(get_args(DestinationKind))
+    for name in (*graph.sources, *graph.destinations):
+        assert kind_of_node(name) in (*SOURCE_KINDS, *DESTINATION_KINDS)

@@ -2,6 +2,7 @@
 
 import io
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import ml_collections
@@ -13,7 +14,16 @@ from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
 from jaxeap.pipeline import default_config, run_pipeline
+from jaxeap.pipeline.runner import StageOutcome
+from jaxeap.pipeline.stages import STAGES
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
+
+NAMES = [stage.name for stage in STAGES]
+
+
+def statuses(outcomes: Sequence[StageOutcome]) -> dict[str, str]:
+    """What a run did with each stage."""
+    return {outcome.stage: outcome.status for outcome in outcomes}
 
 
 def tiny_model_config() -> ModelConfig:
@@ -84,7 +94,8 @@ def full_config(pair_folder: Path) -> ml_collections.ConfigDict:
 
 def run_uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for reference cycles before each model takes longer than the model; a test about memory does it."""
-    monkeypatch.setattr("jaxeap.pipeline.pair.gc", types.SimpleNamespace(collect=lambda: 0))
+    for module in ("pair", "out_of_memory"):
+        monkeypatch.setattr(f"jaxeap.pipeline.{module}.gc", types.SimpleNamespace(collect=lambda: 0))
 
 
 def run_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 import hypothesis
+import pytest
 from hypothesis import strategies
 
-from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.batches import one_ahead, unfinished_batches
 
 
 def test_by_hand():
@@ -30,3 +31,33 @@ def test_what_is_left_after_any_finished_batches_are_the_other_batches(data):
     finished = [any(place in whole[index].real for index in done) for place in range(len(lengths))]
     rest = [batch for index, batch in enumerate(whole) if index not in done]
     assert unfinished_batches(lengths, finished, batch_size) == rest
+
+
+def test_the_next_batch_is_started_before_the_results_of_one_are_handed_over():
+    events = []
+
+    def start(batch):
+        events.append(f"start {batch}")
+        return 10 * batch
+
+    for batch, result in one_ahead([1, 2, 3], start):
+        assert result == 10 * batch
+        events.append(f"write {batch}")
+    assert events == ["start 1", "start 2", "write 1", "start 3", "write 2", "write 3"]
+    assert list(one_ahead([], start)) == []
+
+
+def test_an_error_in_starting_comes_after_what_went_before_and_one_in_writing_at_once():
+    def start(batch):
+        if batch == 2:
+            raise ValueError("too large")
+        return batch
+
+    written = []
+    with pytest.raises(ValueError, match="too large"):
+        for batch, _ in one_ahead([0, 1, 2, 3], start):
+            written.append(batch)
+    assert written == [0, 1]
+    with pytest.raises(OSError, match="disk full"):
+        for _ in one_ahead([0, 1, 2], start):
+            raise OSError("disk full")

@@ -50,6 +50,23 @@ def test_the_results_lie_beside_the_first_run(runs, console):
     assert "Runs side by side" in said and f"written to {folder}" in said
 
 
+def test_of_equal_runs_none_changed_more(runs, console, tmp_path):
+    found = compare_runs([str(run) for run in runs], tmp_path / "out", console)
+    (beyond,) = found.beyond_first
+    assert [row.name for row in beyond.rows] == ["intensity", "complexity", "kurtosis", "diversity"]
+    for row in beyond.rows:
+        assert (row.difference, row.interval, row.drawn) == (0.0, (0.0, 0.0), "paired")
+        assert row.reference == row.change == found.runs[0].contrast[row.name].difference
+    assert "How much more each run changed than the first" in (tmp_path / "out" / "table.md").read_text()
+    assert "Change of each run minus that of one" in (tmp_path / "out" / "compare.html").read_text()
+
+
+def test_changes_of_other_kinds_of_numbers_are_not_subtracted(runs, console, tmp_path):
+    change(runs[1], "contrast", settings={"metrics.bins": 7})
+    (beyond,) = compare_runs([str(run) for run in runs], tmp_path / "out", console).beyond_first
+    assert beyond.rows == () and "for the runs differ in metrics.bins" in beyond.missing
+
+
 def test_settings_that_mislead_are_said(runs, console, tmp_path):
     change(runs[1], "select", settings={"selection.alpha": 0.5})
     change(runs[1], "attribute", version=99)
@@ -76,6 +93,12 @@ def test_a_run_of_before_a_stage_was_there_is_finished(runs, console, tmp_path):
 def test_what_is_no_run_is_refused(runs, console, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such work directory"):
         compare_runs([str(runs[0]), str(tmp_path / "nowhere")], None, console)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; give the work directory of a finished run"):
+        compare_runs([str(runs[0]), str(tmp_path / "file")], None, console)
+    for few in ([], [str(runs[0])]):
+        with pytest.raises(ValueError, match=f"at least two finished runs, got {len(few)}"):
+            compare_runs(few, None, console)
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match="other is not a work directory"):
         compare_runs([str(runs[0]), str(tmp_path / "other")], None, console)

@@ -58,5 +58,8 @@ def test_automatic_is_none_where_every_hit_would_be_reported_as_an_error(tmp_pat
 def test_given_folder_and_none_at_all(tmp_path):
     assert use_compilation_cache(str(tmp_path / "mine")) == tmp_path / "mine"
     assert used() == str(tmp_path / "mine")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="a file; give a folder"):
+        use_compilation_cache(str(tmp_path / "file"))
     assert use_compilation_cache("") is None
     assert used() is None

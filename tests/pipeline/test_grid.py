@@ -40,6 +40,13 @@ def test_some_cells_by_pattern(grid):
         cells_of(grid)
 
 
+@pytest.mark.parametrize(("key", "values"), [("alphas", ("x",)), ("alphas", (float("nan"),)), ("only", (1,))])
+def test_what_is_no_length_or_pattern_is_refused(grid, key, values):
+    grid.grid[key] = values
+    with pytest.raises(ValueError, match=f"config.grid.{key} holds .*; give "):
+        cells_of(grid)
+
+
 def test_what_is_wrong_is_said_before_anything_runs(config, grid, tmp_path, console):
     with pytest.raises(ValueError, match=r"grid.pairs.x has no setting 'sampling.max_tokens'; did you mean"):
         grid_config(config, {"x": {"sampling.max_tokens": 1}}, {"y": {}}, (1.0,))

@@ -41,10 +41,10 @@ def test_scores_over_four_devices_are_those_of_one(config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(2, 1), (1, 2), (4, 2)])
+@pytest.mark.parametrize("shape", [(2, 2, 2), (8, 1, 1), (1, 4, 2)])
 def test_a_whole_run_over_devices_is_that_of_one(shape, config, console, tmp_path, no_figures):
     run_pipeline(config, tmp_path / "one", console)
-    config.mesh.fsdp, config.mesh.tensor = shape
+    config.mesh.data, config.mesh.fsdp, config.mesh.tensor = shape
     run_pipeline(config, tmp_path / "many", console)
     for role in ("base", "tuned"):
         one, other = (responses_of(tmp_path / name / "respond", role) for name in ("one", "many"))

@@ -6,9 +6,9 @@ from jaxeap.pipeline.progress import progress_bar
 
 
 def bar_output(terminal: bool) -> str:
-    console = rich.console.Console(file=io.StringIO(), force_terminal=terminal, width=80)
+    console = rich.console.Console(file=io.StringIO(), force_terminal=terminal, width=100)
     with progress_bar(console, "scoring", total=3) as advance:
-        advance(2)
+        advance(2, "fast [as light]")
         advance(1)
     return console.file.getvalue()
 
@@ -16,4 +16,5 @@ def bar_output(terminal: bool) -> str:
 def test_bar_counts_on_a_terminal_and_is_silent_elsewhere():
     assert "scoring" in bar_output(terminal=True)
     assert "3/3" in bar_output(terminal=True)
+    assert "fast [as light]" in bar_output(terminal=True)
     assert bar_output(terminal=False).strip() == ""

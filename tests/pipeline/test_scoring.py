@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -147,11 +148,11 @@ def test_a_mean_goes_on_where_it_was_interrupted(scored, monkeypatch):
     def interrupted(*arguments):
         calls.append(1)
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            raise RuntimeError("no more")
         return summed(*arguments)
 
     monkeypatch.setattr("jaxeap.pipeline.scoring.summed_sources", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RuntimeError, match="no more"):
         scored(**MEAN)
     mean = mean_path(scored(**MEAN))
     assert len(calls) == 3
@@ -172,3 +173,64 @@ def test_without_cross_text_two_cells_are_scored(config, console, tmp_path, no_f
     config.controls.cross_text = False
     run_pipeline(config, tmp_path, console)
     assert cells_of(tmp_path / "attribute") == (Cell("base", "base"), Cell("tuned", "tuned"))
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_batch_in_flight_changes_neither_bytes_nor_what_a_failed_write_leaves(scored, monkeypatch):
+    folder = scored(ablation="resample")
+    expected = shards(folder)
+    assert len(expected) == 2
+    shutil.rmtree(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "one_ahead", lambda batches, start: ((batch, start(batch)) for batch in batches))
+        assert shards(scored(ablation="resample")) == expected
+    shutil.rmtree(folder)
+    written = []
+
+    def full_disk(*arguments):
+        if written:
+            raise OSError("No space left on device")
+        written.append(append_shard(*arguments))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "append_shard", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            scored(ablation="resample")
+    assert [path.name for path in folder.iterdir()] == ["00000.safetensors"]
+    assert shards(scored(ablation="resample")) == expected
+
+
+def texts_of_lengths(lengths: list[int], seed: int) -> Texts:
+    rng = np.random.default_rng(seed)
+    sequences = tuple(tuple(map(int, rng.integers(1, 30, length + 1))) for length in lengths)
+    return Texts(tuple(f"{seed}.{n}" for n in range(len(lengths))), sequences, tuple((n - 4, n + 1) for n in lengths))
+
+
+def test_nothing_is_compiled_twice_for_the_lengths_of_a_bucket(config, console, tmp_path):
+    """Many lengths, two buckets: two programs, whatever is scored after; a short last batch has none of its own."""
+    config.attribution.batch_size = 3
+    reads = restricted(config, (*ATTRIBUTE.reads, *ATTRIBUTE.tuning))
+    run, model = StageRun(reads, tmp_path, {}, console), jaxeap.load_model(config.base)
+    compiled: list[str] = []
+
+    def listen(event: str, duration: float, **about: str) -> None:
+        if event.endswith("backend_compile_duration"):
+            compiled.append(about.get("fun_name", ""))
+
+    def score(lengths: list[int], seed: int) -> list[str]:
+        compiled.clear()
+        score_rest(run, Target(tmp_path / str(seed), texts_of_lengths(lengths, seed), "text"), model, "base")
+        return list(compiled)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        first = score([17, 24, 22, 20, 19, 21, 18, 23], seed=0)
+        assert len([name for name in first if "eap" in name]) == 2
+        # Batches of 24 and of 20 tokens again, of other lengths, another number and in another order.
+        assert score([18, 18, 21, 19, 20, 23, 17, 24, 22, 17, 24], seed=1) == []
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(finished_questions(tmp_path / "1")) == 11

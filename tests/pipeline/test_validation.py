@@ -89,7 +89,12 @@ def test_pair_and_questions_must_be_given():
         ("template", "answer me", "must hold {question}"),
         ("selection.alpha", 0.0, "alpha must be"),
         ("selection.correctness", "all", "correctness must be"),
-        ("metrics.bins", 1, "bins"),
+        ("selection.alpha", 0.0, "and is 0.0"),
+        ("selection.seed", -1, "seed must be 0 or more, and is -1"),
+        ("metrics.bins", 1, "config.metrics: bins is 1; give"),
+        ("circuits.sizes", ("a",), "holds 'a'; give whole numbers"),
+        ("circuits.faithfulness", ("a",), "holds 'a'; give numbers"),
+        ("controls.alphas", (True,), "give numbers above 0"),
         ("metrics.top_share", 1.5, "top_share"),
         ("contrast.intervals", "normal", "choose one of bca, percentile"),
         ("contrast.permutations", -1, "0 or more"),
@@ -104,7 +109,7 @@ def test_values_without_sense_are_refused_by_name(complete, key, value, said):
     complete.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=said) as caught:
         validate(complete)
-    assert key.rpartition(".")[2] in str(caught.value)
+    assert key.rpartition(".")[2] in str(caught.value) and "Options" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_file_and_other_formats_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="is a file"):
         open_workdir(tmp_path / "file").__enter__()
+    with pytest.raises(ValueError, match=r"below cannot be made \(not a directory\); give another --workdir"):
+        open_workdir(tmp_path / "file" / "below").__enter__()
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / MARKER).write_text('{"format": 0}')
     with pytest.raises(ValueError, match="has format 0"):

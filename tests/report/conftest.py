@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxeap.metrics import Contrast, LayerIntensity, contrast, layer_intensity
+from jaxeap.metrics.stream import ScoreStream
 
 
 class Finished(NamedTuple):
@@ -16,6 +17,12 @@ class Finished(NamedTuple):
     destinations: tuple[str, ...]
     contrast: Contrast
     layers: tuple[LayerIntensity, ...]
+
+
+def shards_of(scores: np.ndarray) -> ScoreStream:
+    """The scores as they come from disk: a few examples at a time, in another order."""
+    order = np.random.default_rng(1).permutation(len(scores))
+    return ScoreStream(len(scores), lambda: ((places, scores[places]) for places in np.array_split(order, 3)))
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,12 @@ def controls(**changes) -> dict:
     control = {"name": "null by splitting", "agrees": True, "detail": "beyond what halves differ by", "required": True}
     verdict = {
         "claim": "intensity up", "verdict": "supported", "interval": interval(0.1, 0.9), "reasons": ["one", "but two"],
+        "levels": {"sure": True, "text": "levels move apart"},
         "controls": [control, control | {"name": "intensity_by_loss", "agrees": None, "required": False}],
     }  # fmt: skip
     return {
+        "bootstrap": {"resamples": 2000, "method": "bca"},
+        "headline_bootstrap": {"resamples": 10000, "method": "bca"},
         "two_by_two": [
             {"metric": "intensity", "title": "Activation intensity"}
             | {"raw": part(7.0), "model": part(4.5), "text": part(2.5), "interaction": part(3.0)}
@@ -85,12 +88,13 @@ def test_audit_says_the_numbers_and_what_they_mean():
 def test_markdown_has_every_control():
     text = controls_markdown(controls(), {"models": {"base": audit(0.95, 0.9, 1.0)}})
     for said in (
-        "- Intensity up: SUPPORTED, [+0.100, +0.900]: one; but two.",
+        "- Intensity up: SUPPORTED, [+0.100, +0.900]: one; but two. WARNING: levels move apart.",
         "  - null by splitting (required): agrees; beyond what halves differ by.",
         "  - intensity by loss: not made;",
         "| Activation intensity | +7.00 [+6.75, +7.25] | +4.50 [+4.25, +4.75] | +2.50 [+2.25, +2.75] | +3.00 [",
         "To 3 questions both models gave the same counted answer",
         "| Intensity per nat of loss | 2.000 | 3.000 | +1.00 | +50.0% | [+0.500, +1.50] |",
+        "Intervals of the controls: BCa bootstrap, paired by question, as the headline's, but of 2,000 resamples",
         "| tail index | base | [-1.00, +1.50] | +7.00 | 0.4% |",
         "| tail index | tuned | – | +7.00 | – |",
         "| metrics.bins=50 (this run) | Intensity per nat of loss |",
@@ -100,7 +104,27 @@ def test_markdown_has_every_control():
     ):
         assert said in text, said
     assert "null pair" not in text and "tuned text: " not in text
-    assert "### The null pair" in controls_markdown(controls(null_pair=controls()["normalised"]), {"models": {}})
+    null = {"tuned": "sft", "questions": 7, "rows": controls()["normalised"]}
+    null |= {"relative_norm": 0.5, "relative_norm_of_pair": 0.25}
+    text = controls_markdown(controls(null_pair=null), {"models": {}})
+    assert (
+        "### The null pair\n\nBase against sft, 7 questions that passed the same filters. Its weights moved by" in text
+    )
+    text = controls_markdown(controls(null_pair=null | {"relative_norm": None}), {"models": {}})
+    assert "### The null pair\n\nBase against sft, 7 questions that passed the same filters.\n\n|" in text
+
+
+def test_levels_that_only_differ_in_sign_are_a_note_and_a_share_is_never_rounded_to_the_whole():
+    one = controls()["verdicts"][0]
+    (line,) = verdict_lines({"verdicts": [one | {"levels": {"sure": False, "text": "by chance perhaps"}}]})
+    assert line.endswith("but two. Note: by chance perhaps.")
+    (line,) = verdict_lines({"verdicts": [one | {"levels": None}]})
+    assert line.endswith("but two.")
+    notes = control_notes(controls(weights_changed=0.99996, headline_bootstrap={"resamples": 2000, "method": "bca"}))
+    assert "Weights: > 99.9% of the entries are another number." in notes
+    assert (
+        "Intervals of the controls: BCa bootstrap of 2,000 resamples, paired by question, as the headline's." in notes
+    )
 
 
 def test_what_was_left_out_leaves_no_empty_table():

@@ -1,9 +1,12 @@
+import importlib
+
 import numpy as np
 import pytest
 
 from jaxeap.metrics.node_entropy import node_output_entropy
 from jaxeap.metrics.options import MetricOptions
-from jaxeap.report.diversity_plot import diversity_plot
+from jaxeap.report.diversity_plot import diversity_plot, every
+from tests.report.conftest import shards_of
 
 
 def panels(finished, **options):
@@ -40,3 +43,20 @@ def test_a_single_question_and_silent_ones_are_drawn(finished):
         figure = diversity_plot(scores, scores, finished.mask, finished.sources)
         figure.draw_without_rendering()
         assert "too few questions" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_scores_in_shards_give_the_same_lines_and_of_many_questions_some_are_drawn(finished, monkeypatch):
+    whole = panels(finished)
+    streams = shards_of(finished.base_scores), shards_of(finished.tuned_scores)
+    for most, drawn in ((12, 12), (5, 4)):
+        monkeypatch.setattr(importlib.import_module("jaxeap.report.diversity_plot"), "MOST_QUESTIONS", most)
+        figure = diversity_plot(*streams, finished.mask, finished.sources)
+        left, right = figure.axes
+        for line, expected in zip([*left.lines, *right.lines], [*whole[0].lines, *whole[1].lines], strict=True):
+            np.testing.assert_allclose(line.get_xydata(), expected.get_xydata(), rtol=1e-9)
+        assert left.get_title(loc="left") == "(a) Between questions" + (", one in 3 of them" if drawn == 4 else "")
+    some = every(shards_of(finished.base_scores), 3)
+    found = np.full((some.examples, *finished.mask.shape), np.nan)
+    for places, scores in some.shards():
+        found[places] = scores
+    np.testing.assert_array_equal(found, finished.base_scores[::3])

@@ -3,8 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxeap.report.edge_heat_map import edge_heat_maps
+from jaxeap.report.edge_heat_map import edge_heat_maps, mean_over_examples
 from jaxeap.report.style import NON_EDGE
+from tests.report.conftest import shards_of
 
 
 def maps_of(finished, tuned=None):
@@ -28,6 +29,12 @@ def test_what_is_drawn_is_the_mean_over_examples(finished):
         np.testing.assert_array_equal(np.ma.getmaskarray(drawn), ~finished.mask)
         np.testing.assert_allclose(drawn.compressed(), expected[finished.mask], rtol=1e-12)
     assert [a.get_title(loc="left") for a in axes] == ["Base", "Tuned", "Tuned − base"]
+
+
+def test_scores_in_shards_have_the_same_mean(finished):
+    for of in (np.abs, lambda scores: scores):
+        found = mean_over_examples(shards_of(finished.base_scores), of)
+        np.testing.assert_allclose(found, of(finished.base_scores).mean(axis=0, dtype=np.float64), rtol=1e-12)
 
 
 def test_colours_are_symmetric_and_base_and_tuned_comparable(finished):

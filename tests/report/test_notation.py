@@ -35,3 +35,11 @@ def test_interval():
 )
 def test_probability(value, text):
     assert notation.probability(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.0, "0%"), (1.0, "100%"), (0.0002, "< 0.1%"), (0.9999, "> 99.9%"), (0.25, "25.0%")],
+)
+def test_share(value, text):
+    assert notation.share(value) == text

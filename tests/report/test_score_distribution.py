@@ -1,7 +1,8 @@
 import numpy as np
 
-from jaxeap.report.score_distribution import score_distribution
+from jaxeap.report.score_distribution import EDGES, count_magnitudes, score_distribution
 from jaxeap.report.style import BASE, TUNED
+from tests.report.conftest import shards_of
 
 
 def test_curves_are_the_shares_of_edges(finished):
@@ -41,3 +42,15 @@ def test_one_silent_model_and_two(finished):
 
 def test_a_single_edge_can_be_drawn():
     score_distribution(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), bool)).draw_without_rendering()
+
+
+def test_counts_shard_by_shard_are_those_of_numpy(finished):
+    scores = finished.base_scores.copy()
+    scores[0, finished.mask] = [0.0, 1.0, 3e-45, *scores[1, finished.mask][3:]]
+    found = count_magnitudes(shards_of(scores), finished.mask)
+    magnitudes = np.abs(scores[:, finished.mask]).ravel().astype(np.float64)
+    assert (found.zeros, found.number, found.largest) == (1, magnitudes.size, (1.0, 1))
+    np.testing.assert_allclose(found.mean, magnitudes.mean(), rtol=1e-12)
+    expected = [np.count_nonzero(magnitudes >= edge) for edge in EDGES[::97]]
+    np.testing.assert_array_equal(found.at_least[::97], expected)
+    assert found.counts.sum() == magnitudes.size - 1

@@ -1,86 +1,55 @@
-"""Attention over blocks against softmax in float64, and that no row's bits depend on the others."""
+"""Tokens and prompts in their blocks of the cache, blocks on the host, and the size of it all."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.special
 
 from jaxeap.models.config import ModelConfig
 from jaxeap.sampling.block_pool import PIECE, BlockPool, copy_in, copy_out
-from jaxeap.sampling.paged_cache import PagedCache, attend_blocks, cache_bytes, put_prompts, put_tokens
+from jaxeap.sampling.cache_form import ACCELERATOR, CPU, CPU_SMALL, CacheForm, cache_form
+from jaxeap.sampling.paged_cache import PagedCache, cache_bytes, put_prompts, put_tokens
 from tests.tiny_decoder import tiny_decoder
 
-LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS, HEADS = 2, 9, 2, 4, 4, 6
+LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS = 2, 9, 2, 4, 4
 TABLE = np.array([[7, 2, 5, 0], [1, 8, 0, 0], [3, 0, 0, 0]], np.int32)
-LENGTHS = np.array([11, 6, 0], np.int32)
 rng = np.random.default_rng(0)
 CACHE = PagedCache(
     jnp.asarray(rng.normal(size=(LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS)), jnp.float32),
-    jnp.asarray(rng.normal(size=(LAYERS, BLOCKS, GROUPS, SLOTS, WIDTH)), jnp.float32),
+    jnp.asarray(rng.normal(size=(LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS)), jnp.float32),
+    CPU_SMALL,
 )
-QUERY = rng.normal(size=(3, HEADS, WIDTH)).astype(np.float32)
-attend = jax.jit(attend_blocks, static_argnames=("scale", "softcap"))
 
 
-def by_hand(row: int, window: int | None, softcap: float | None) -> np.ndarray:
-    """[H, K] float64."""
-    slots = [(TABLE[row, s // SLOTS], s % SLOTS) for s in range(LENGTHS[row])][-window if window else 0 :]
-    result = np.zeros((HEADS, WIDTH))
-    for head in range(HEADS):
-        group = head // (HEADS // GROUPS)
-        key = np.array([np.asarray(CACHE.key, np.float64)[1, block, group, :, slot] for block, slot in slots])
-        value = np.array([np.asarray(CACHE.value, np.float64)[1, block, group, slot] for block, slot in slots])
-        products = 0.5 * key @ QUERY[row, head].astype(np.float64)
-        if softcap:
-            products = softcap * np.tanh(products / softcap)
-        result[head] = scipy.special.softmax(products) @ value
-    return result
+@pytest.mark.parametrize("form", [CPU_SMALL, ACCELERATOR], ids=["sums", "matrix products"])
+def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else(form: CacheForm) -> None:
+    def turned(value: jax.Array) -> jax.Array:
+        """Values with the slots last as the form has them, and back."""
+        return value if form.summed else value.swapaxes(3, 4)
 
-
-@pytest.mark.parametrize(("window", "softcap"), [(None, None), (3, None), (5, 0.7), (100, 0.7)])
-def test_attention_over_blocks(window: int | None, softcap: float | None) -> None:
-    limit = None if window is None else jnp.int32(window)
-    found = attend(QUERY, CACHE, jnp.int32(1), TABLE, LENGTHS, limit, scale=0.5, softcap=softcap)
-    assert found.shape == QUERY.shape
-    for row in range(2):
-        np.testing.assert_allclose(found[row], by_hand(row, window, softcap), atol=1e-6)
-    assert np.isfinite(found).all(), "a row that rests gets numbers too"
-
-
-def test_no_bit_of_a_row_depends_on_how_long_the_others_are_or_where_its_blocks_lie() -> None:
-    options = dict(scale=0.5, softcap=None)
-    whole = attend(QUERY, CACHE, jnp.int32(1), TABLE, LENGTHS, jnp.int32(5), **options)
-    alone = attend(QUERY, CACHE, jnp.int32(1), TABLE, np.array([0, 6, 0], np.int32), jnp.int32(5), **options)
-    np.testing.assert_array_equal(whole[1], alone[1])
-    order = rng.permutation(BLOCKS)
-    moved = jax.tree.map(lambda pool: pool[:, np.argsort(order)], CACHE)
-    np.testing.assert_array_equal(
-        attend(QUERY, moved, jnp.int32(1), order[TABLE].astype(np.int32), LENGTHS, jnp.int32(5), **options)[:2],
-        whole[:2],
-    )
-
-
-def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else() -> None:
+    cache = PagedCache(CACHE.key, turned(CACHE.value), form)
     key, value = rng.normal(size=(2, 3, GROUPS, WIDTH)).astype(np.float32)
-    positions = np.array([10, 5, 2], np.int32)
-    found = put_tokens(CACHE, jnp.int32(1), TABLE, positions, np.array([True, True, False]), (key, value))
-    expected_key, expected_value = np.array(CACHE.key), np.array(CACHE.value)
-    for row, (block, slot) in enumerate([(5, 2), (8, 1)]):
-        expected_key[1, block, :, :, slot], expected_value[1, block, :, slot] = key[row], value[row]
-    np.testing.assert_array_equal(found.key, expected_key)
-    np.testing.assert_array_equal(found.value, expected_value)
+    positions, live = np.array([10, 5, 2], np.int32), np.array([True, True, False])
+    for table, places in [(TABLE, [(5, 2), (8, 1)]), (None, [(6, 2), (4, 1)])]:
+        found = put_tokens(cache, jnp.int32(1), table, positions, live, (key, value))
+        expected_key, expected_value = np.array(CACHE.key), np.array(CACHE.value)
+        for row, (block, slot) in enumerate(places):
+            expected_key[1, block, :, :, slot], expected_value[1, block, :, :, slot] = key[row], value[row]
+        np.testing.assert_array_equal(found.key, expected_key)
+        np.testing.assert_array_equal(turned(found.value), expected_value)
 
     keys, values = rng.normal(size=(2, LAYERS, 2, 6, GROUPS, WIDTH)).astype(np.float32)
-    found = put_prompts(CACHE, np.array([[4, 6], [0, BLOCKS]], np.int32), keys, values)
+    found = put_prompts(cache, np.array([[4, 6], [0, BLOCKS]], np.int32), keys, values)
     expected_key, expected_value = np.array(CACHE.key), np.array(CACHE.value)
     for prompt, token, block, slot in [(p, t, [[4, 6], [0, None]][p][t // 4], t % 4) for p in (0, 1) for t in range(6)]:
         if block is not None:
             expected_key[:, block, :, :, slot] = keys[:, prompt, token]
-            expected_value[:, block, :, slot] = values[:, prompt, token]
-    expected_key[:, 6, :, :, 2:], expected_value[:, 6, :, 2:] = 0, 0
+            expected_value[:, block, :, :, slot] = values[:, prompt, token]
+    expected_key[:, 6, :, :, 2:], expected_value[:, 6, :, :, 2:] = 0, 0
     np.testing.assert_array_equal(found.key, expected_key)
-    np.testing.assert_array_equal(found.value, expected_value)
+    np.testing.assert_array_equal(turned(found.value), expected_value)
 
 
 def test_blocks_come_back_from_the_host_to_the_bit() -> None:
@@ -105,3 +74,15 @@ def test_cache_bytes_are_those_of_the_arrays() -> None:
     cache = PagedCache.empty(config, 5, 8, model.weights["embedding"])
     assert cache_bytes(config, 40, 4) == cache.key.nbytes + cache.value.nbytes
     assert (cache.blocks, cache.slots, cache.key.dtype) == (5, 8, jnp.float32)
+
+
+def test_few_and_narrow_heads_are_summed_on_a_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = tiny_decoder().config
+    large = dataclasses.replace(small, num_heads=8, num_kv_heads=2, head_dim=64)
+    assert (cache_form(small), cache_form(large)) == (CPU_SMALL, CPU)
+    like = jnp.zeros(())
+    summed, multiplied = (PagedCache.empty(config, 5, 8, like) for config in (small, large))
+    assert summed.value.shape == summed.key.shape
+    assert multiplied.value.shape == multiplied.key.swapaxes(3, 4).shape
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert cache_form(small) == cache_form(large) == ACCELERATOR

@@ -72,6 +72,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     ("line", "message"),
     [
         (b'{"name": "a"', "rows.jsonl, line 2: not valid JSON"),
+        (b'{"name": NaN}', r"rows.jsonl, line 2: not valid JSON in UTF-8 \(NaN is no JSON value\)"),
         (b'{"name": "\xff"}', "rows.jsonl, line 2: not valid JSON in UTF-8"),
         (b"[1, 2]", "line 2: expected a JSON object, found list"),
         (b'{"name": "a", "tokens": [], "final": true}', "line 2: key 'note' is missing .*name, tokens, final"),

@@ -212,7 +212,8 @@ def test_no_responses_at_all_is_an_empty_selection():
         ({"delta": -0.1}, "delta must be"),
         ({"alpha": 0.0}, "alpha must be"),
         ({"alpha": float("nan")}, "alpha must be"),
-        ({"max_pairs": 0}, "max_pairs must be"),
+        ({"max_pairs": 0}, "max_pairs must be None or 1 or more, and is 0"),
+        ({"seed": -1}, "seed must be 0 or more"),
         ({"unequal_prompts": "keep"}, "one of refuse, drop, drop_lengths"),
     ],
 )

@@ -83,6 +83,13 @@ def test_a_folder_without_tokenizer_json_goes_to_autotokenizer(tmp_path):
     assert encode_prompt(load_tokenizer(tmp_path), "aba") == [2, 0]
 
 
+@pytest.mark.parametrize("content", ['{"x":', "{}"])
+def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(ValueError, match=r"tokenizer\.json cannot be read as a tokenizer .*copy the model's own again"):
+        load_tokenizer(tmp_path)
+
+
 def test_missing_folders_and_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone: no such folder"):
         load_tokenizer(tmp_path / "gone")

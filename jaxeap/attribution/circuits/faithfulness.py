@@ -23,6 +23,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel.mesh import entered, example_groups
 
 ROUNDING = 1e-5
 """Differences of a metric below this share of its size (or of 1) may be nothing but float32 rounding."""
@@ -119,11 +120,14 @@ def faithfulness(
         batch.check_vocabulary(model.config)
     edges = np.stack([circuit.edges for circuit in (Circuit.full(graph), Circuit.empty(graph), *circuits)])
     columns = []
-    for batch in batches:
-        ablated, clean_final = _ablated_and_clean(model.weights, model.config, batch, reference, ablation, seed)
-        columns.append(
-            circuit_losses(model.weights, model.config, graph, batch, ablated, edges, metric, clean_final, side_by_side)
+    for given in batches:
+        batch = given if ablation == "resample" else given.filled(example_groups(model.mesh))
+        with entered(model.mesh):
+            ablated, clean_final = _ablated_and_clean(model.weights, model.config, batch, reference, ablation, seed)
+        losses = circuit_losses(
+            model.weights, model.config, graph, batch, ablated, edges, metric, clean_final, side_by_side
         )
+        columns.append(losses[:, : given.size])
     full, empty, *values = np.concatenate(columns, axis=1)
     return Faithfulness(circuits, np.stack(values), full, empty, metric, ablation)
 

@@ -6,7 +6,6 @@ import functools
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.progress import track
 
@@ -17,6 +16,8 @@ from jaxeap.attribution.graph import EdgeGraph, Level
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights
+from jaxeap.parallel.mesh import entered, mesh_of_arrays
+from jaxeap.parallel.sharding import replicated
 
 RUN_BYTES = 256 * 2**20
 """Budget for the activations of the circuits that run side by side."""
@@ -70,7 +71,9 @@ def circuit_losses(
     losses = []
     for start in track(starts, "running circuits", disable=not sys.stderr.isatty() or len(starts) < 2, transient=True):
         block = circuits[np.resize(first[start : start + side_by_side], side_by_side)]
-        losses.append(_run(weights, config, graph.level, batch, ablated, jnp.asarray(block), metric, clean_final))
+        with entered(mesh_of_arrays(weights)):
+            found = _run(weights, config, graph.level, batch, ablated, block, metric, clean_final)
+        losses.append(np.asarray(found))
     return np.concatenate(losses)[inverse.reshape(-1)]
 
 
@@ -91,7 +94,7 @@ def _run(
         final = circuit_residual(weights, config, level, batch, ablated, circuit).astype(ablated.embedding.dtype)
         return METRICS[metric](weights, config, final, batch, clean_final)
 
-    return jax.vmap(run)(circuits)
+    return replicated(jax.vmap(run)(circuits))
 
 
 def _automatic_side_by_side(graph: EdgeGraph, config: ModelConfig, batch: Batch) -> int:

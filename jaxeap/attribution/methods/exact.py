@@ -25,6 +25,7 @@ from jaxeap.models.decoder import embed, layer_step, layer_windows, run_layers
 from jaxeap.models.norm import norm
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import LayerTaps
+from jaxeap.parallel.sharding import replicated
 
 RUN_BYTES = 64 * 2**20
 """Budget for the activations of the patched runs that go side by side."""
@@ -87,6 +88,7 @@ def exact(
         if not inside or not graph.mask[row, column]:
             raise ValueError(f"({row}, {column}) is no edge of the {graph.level}-level graph")
     inputs, deltas, final, clean_loss, norm = _clean_run(weights, config, batch, reference, settings)
+    clean = np.asarray(_everywhere(clean_loss))
     scores = np.where(graph.mask, np.nan, 0.0).astype(np.float32)[None].repeat(batch.size, axis=0)
     side_by_side = options.side_by_side or _automatic_side_by_side(config, batch)
     groups = _groups_by_layer(graph, edges, side_by_side)
@@ -97,10 +99,12 @@ def exact(
             if layer == config.num_layers
             else _patch_layer(weights, config, batch, deltas, inputs, jnp.int32(layer), nodes, settings.level)
         )
-        effects = np.asarray(patched - clean_loss[None])
+        effects = np.asarray(patched) - clean
         for (row, column), effect in zip(group, effects, strict=False):
             scores[:, row, column] = effect
-    return jnp.asarray(scores), clean_loss, norm
+    # Not `device_put`, which would compare what the hosts have, and no NaN is equal to itself.
+    placed = jax.make_array_from_callback(scores.shape, clean_loss.sharding, lambda index: scores[index])
+    return placed, clean_loss, norm
 
 
 def _automatic_side_by_side(config: ModelConfig, batch: Batch) -> int:
@@ -213,7 +217,7 @@ def _patch_layer(
         x = jax.lax.fori_loop(layer + 1, config.num_layers, run, run(layer, x, taps))
         return counted_loss(weights, config, x, batch)
 
-    return jax.vmap(patched)(nodes)
+    return replicated(jax.vmap(patched)(nodes))
 
 
 @functools.partial(jax.jit, static_argnames=("config", "level"))
@@ -227,6 +231,13 @@ def _patch_logits(
     level: Level,
 ) -> jax.Array:
     """Losses [E, B] with each edge into the logits patched alone; nothing but the unembedding is recomputed."""
-    return jax.vmap(
-        lambda edge: counted_loss(weights, config, final + _source_delta(weights, config, deltas, edge, level), batch)
-    )(nodes)
+    return replicated(
+        jax.vmap(
+            lambda edge: counted_loss(
+                weights, config, final + _source_delta(weights, config, deltas, edge, level), batch
+            )
+        )(nodes)
+    )
+
+
+_everywhere = jax.jit(replicated)

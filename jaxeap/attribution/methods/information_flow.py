@@ -15,6 +15,7 @@ import numpy as np
 from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.loss import loss_and_gradient_norm
+from jaxeap.attribution.part import WHOLE, Part
 from jaxeap.attribution.positions import predicting_position_weights, real_position_weights
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
@@ -22,6 +23,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import embed, run_layers
 from jaxeap.models.parameters import Weights
 from jaxeap.models.taps import Captures
+from jaxeap.parallel.sharding import constrain
 
 Positions = Literal["real", "predicting"]
 
@@ -92,20 +94,21 @@ def information_flow(
     return shares_of_sources(weights, settings, config, captures, of_positions(batch)), loss, norm
 
 
-def shares_at(sources: jax.Array, residual: jax.Array, written: jax.Array) -> jax.Array:
+def shares_at(sources: jax.Array, residual: jax.Array, written: jax.Array, part: Part = WHOLE) -> jax.Array:
     """Each source's share in a residual, position by position.
 
     Args:
       sources: [B, S, T, D].
       residual: [B, T, D], in which only sources that are `written` are contained.
       written: [S] bool.
+      part: of the width D, what this device has.
 
     Returns:
       [B, S, T], summing to 1 over sources, or all 0 where no source is near the residual.
     """
     # ||x|| - ||x - u|| is summed channel by channel: small sources would drown in the rounding of two large norms.
     whole = residual[:, None]
-    proximity = jnp.maximum(jnp.sum(jnp.abs(whole) - jnp.abs(whole - sources), axis=-1), 0.0)
+    proximity = jnp.maximum(part.complete(jnp.sum(jnp.abs(whole) - jnp.abs(whole - sources), axis=-1)), 0.0)
     proximity = jnp.where(written[None, :, None], proximity, 0.0)
     total = jnp.sum(proximity, axis=1, keepdims=True)
     return proximity / jnp.where(total > 0, total, 1.0)
@@ -115,11 +118,34 @@ def shares_of_sources(
     weights: Weights, settings: Settings, config: ModelConfig, captures: Captures, position_weights: jax.Array
 ) -> jax.Array:
     """Weighted mean over positions [B, T] of every source's share in what every destination reads: [B, S, J]."""
-    graph = settings.graph(config)
     sources = Sources.of(captures)
-    batch, length, _ = sources.embedding.shape
+    reads, read_of_column = _reads(captures, settings.graph(config))
+    part = Part.of(config, position_weights.shape[0])
+    scores = part.run(
+        functools.partial(_shares_on_device, config, settings, part, read_of_column),
+        weights,
+        config,
+        (sources, sources.arrays(part.spec)),
+        (reads, part.spec(reads, "residual")),
+        (position_weights, part.spec(position_weights, "tokens")),
+    )
+    return constrain(scores, "scores")
+
+
+def _shares_on_device(
+    config: ModelConfig,
+    settings: Settings,
+    part: Part,
+    read_of_column: list[int],
+    weights: Weights,
+    sources: Sources,
+    reads: jax.Array,
+    position_weights: jax.Array,
+) -> jax.Array:
+    """[B, S, J] of a device's examples, from its slice of the width of sources and of reads [R, B, T, D]."""
+    graph = settings.graph(config)
+    batch, length = position_weights.shape
     chunk = max(1, settings.chunk // batch)  # The setting is for one example, and all are expanded side by side here.
-    reads, read_of_column = _reads(captures, graph)
     written = np.stack([graph.mask[:, read_of_column.index(read)] for read in range(len(reads))])
     bounds = _group_bounds(written)
 
@@ -129,12 +155,12 @@ def shares_of_sources(
         fresh = begin + jnp.arange(chunk, dtype=jnp.int32) >= start
         weight = jax.lax.dynamic_slice_in_dim(position_weights, begin, chunk, axis=1)
         weight = jnp.where(fresh[None], weight, 0.0)
-        expanded = sources.at(begin, chunk).expand(weights, config, graph.level)
+        expanded = sources.at(begin, chunk).expand(weights, config, graph.level, part)
         residuals = jax.lax.dynamic_slice_in_dim(reads, begin, chunk, axis=2).astype(jnp.float32)
 
         def summed(upto: int, read: tuple[jax.Array, jax.Array]) -> jax.Array:
             residual, seen = read
-            shares = shares_at(expanded[:, :upto], residual, seen)
+            shares = shares_at(expanded[:, :upto], residual, seen, part)
             return jnp.sum(jnp.where(weight[:, None] > 0, weight[:, None] * shares, 0.0), axis=2)
 
         # One read point at a time: only their compact sums are ever held together.
@@ -147,7 +173,7 @@ def shares_of_sources(
         return tuple(total + part for total, part in zip(sums, parts, strict=True)), None
 
     zeros = tuple(jnp.zeros((last - first, batch, upto), jnp.float32) for upto, first, last in bounds)
-    sums, _ = jax.lax.scan(add_chunk, zeros, jnp.arange(0, length, chunk, dtype=jnp.int32))
+    sums, _ = jax.lax.scan(add_chunk, part.own(zeros, of_width=False), jnp.arange(0, length, chunk, dtype=jnp.int32))
     by_read = [jnp.pad(part, ((0, 0), (0, 0), (0, len(graph.sources) - part.shape[2]))) for part in sums]
     scores = jnp.moveaxis(jnp.concatenate(by_read)[np.array(read_of_column)], 0, 2)
     chex.assert_shape(scores, (batch, len(graph.sources), len(graph.destinations)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxeap.metrics.controls.paired import Row, difference_row
 from jaxeap.metrics.entries import FloatArray
+from jaxeap.metrics.inference.options import Method
 from jaxeap.metrics.measures import Measure
 from jaxeap.metrics.weighting import weighted_mean
 
@@ -21,6 +22,7 @@ def normalised_intensity(
     resamples: int,
     seed: int,
     confidence: float,
+    method: Method = "bca",
 ) -> list[Row]:
     """Four rows: intensity by loss and by gradient norm, as a ratio of means and as a mean of each question's ratio.
 
@@ -31,7 +33,7 @@ def normalised_intensity(
         intensity: [N] of base and of tuned, each question's.
         loss: [N] likewise, in nats.
         gradient_norm: [N] likewise, of the loss's gradient by the last residual stream.
-        resamples, seed, confidence: of the paired bootstrap.
+        resamples, seed, confidence, method: of the paired bootstrap.
     """
     rows = []
     for name, what, divisor in (
@@ -45,7 +47,11 @@ def normalised_intensity(
         stacked = [np.stack(both, axis=1) for both in zip(intensity, divisor, strict=True)]
         ratios = [_ratio(*both) for both in zip(intensity, divisor, strict=True)]
         for measure, (base, tuned) in ((of_means, stacked), (of_questions, ratios)):
-            rows.append(difference_row(measure, base, tuned, resamples=resamples, seed=seed, confidence=confidence))
+            rows.append(
+                difference_row(
+                    measure, base, tuned, resamples=resamples, seed=seed, confidence=confidence, method=method
+                )
+            )
     return rows
 
 

@@ -7,11 +7,14 @@ from typing import Any, get_args
 
 import numpy.typing as npt
 
-from jaxeap.metrics.complexity import histogram_uppers
-from jaxeap.metrics.controls.paired import Row, difference_row
+from jaxeap.metrics.controls.paired import Row, difference_row, statistics_of
+from jaxeap.metrics.diversity import MEMORY_BYTES
 from jaxeap.metrics.entries import BoolArray
+from jaxeap.metrics.inference.options import Method
 from jaxeap.metrics.measures import measures
 from jaxeap.metrics.options import BinRange, Correlation, Entries, KurtosisDefinition, MetricOptions
+from jaxeap.metrics.paired import largest_magnitudes
+from jaxeap.metrics.stream import ScoreStream, as_stream
 
 CLAIMED_METRICS = ("intensity", "complexity", "kurtosis", "diversity")
 """Those of which the paper claims something."""
@@ -28,14 +31,16 @@ AFFECTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def sensitivity(
-    base_scores: npt.NDArray,
-    tuned_scores: npt.NDArray,
+    base_scores: npt.NDArray | ScoreStream,
+    tuned_scores: npt.NDArray | ScoreStream,
     mask: BoolArray,
     options: MetricOptions,
     *,
     resamples: int,
     seed: int,
     confidence: float,
+    method: Method = "bca",
+    memory_bytes: int = MEMORY_BYTES,
 ) -> list[dict[str, Any]]:
     """The claimed metrics under every value of every choice, the others as they are.
 
@@ -43,7 +48,13 @@ def sensitivity(
         {"setting": "metrics.bins", "value": 50, "default": whether that is the run's own value, "rows": rows of the
         metrics that the choice moves}, for half, once and twice the bins, and every value of the other choices.
     """
-    bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "confidence": confidence}
+    bootstrap: dict[str, Any] = {
+        "resamples": resamples,
+        "seed": seed,
+        "confidence": confidence,
+        "method": method,
+        "memory_bytes": memory_bytes,
+    }
     unchanged = {
         row["metric"]: row
         for row in difference_rows(base_scores, tuned_scores, mask, options, CLAIMED_METRICS, **bootstrap)
@@ -61,8 +72,8 @@ def sensitivity(
 
 
 def difference_rows(
-    base_scores: npt.NDArray,
-    tuned_scores: npt.NDArray,
+    base_scores: npt.NDArray | ScoreStream,
+    tuned_scores: npt.NDArray | ScoreStream,
     mask: BoolArray,
     options: MetricOptions,
     metrics: Sequence[str],
@@ -70,20 +81,19 @@ def difference_rows(
     resamples: int,
     seed: int,
     confidence: float,
+    method: Method = "bca",
+    memory_bytes: int = MEMORY_BYTES,
 ) -> list[Row]:
     """Rows of some metrics only; arguments as of `contrast`."""
-    both = [measures(options, upper) for upper in histogram_uppers([base_scores, tuned_scores], options.bin_range)]
+    streams = as_stream(base_scores), as_stream(tuned_scores)
+    uppers = (1.0, 1.0)  # The histogram's alone, and they take a reading.
+    if "complexity" in metrics:
+        uppers = largest_magnitudes(streams[0], streams[1], {"": None}, options)[""]
+    both = [[measure for measure in measures(options, upper) if measure.name in metrics] for upper in uppers]
+    statistics = [statistics_of(*each, memory_bytes) for each in zip(streams, (mask, mask), both, strict=True)]
     return [
-        difference_row(
-            of_base,
-            of_base.per_example(base_scores, mask),
-            of_tuned.per_example(tuned_scores, mask),
-            resamples=resamples,
-            seed=seed,
-            confidence=confidence,
-        )
-        for of_base, of_tuned in zip(*both, strict=True)
-        if of_base.name in metrics
+        difference_row(measure, base, tuned, resamples=resamples, seed=seed, confidence=confidence, method=method)
+        for measure, base, tuned in zip(both[0], *statistics, strict=True)
     ]
 
 

@@ -12,16 +12,19 @@ raw = model + text. These are the Shapley values of two players, the one symmetr
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
-from jaxeap.metrics.controls.paired import interval_json, paired_statistics
+from jaxeap.metrics.bootstrap import left_out_weights, resample_weights
+from jaxeap.metrics.controls.paired import bootstrap_interval, paired_statistics, statistics_of
+from jaxeap.metrics.diversity import MEMORY_BYTES
 from jaxeap.metrics.entries import BoolArray, FloatArray
+from jaxeap.metrics.inference.options import Method
 from jaxeap.metrics.measures import Measure
+from jaxeap.metrics.stream import ScoreStream
 
 CELLS = ("base_on_base", "base_on_tuned", "tuned_on_base", "tuned_on_tuned")
 """Model, and the model whose text it is scored on."""
@@ -38,8 +41,8 @@ class Decomposition:
         metric, title: of the metric.
         cells: its value in each of `CELLS`; None where it is undefined.
         values: of each of `PARTS`.
-        intervals: paired bootstrap interval of each part, the same resamples of questions for all cells.
-        confidence: of the intervals.
+        intervals: paired bootstrap interval of each part with "low", "high", "confidence" and "method", the same
+            resamples of questions for all cells.
         examples: number of questions for which the metric is defined in all four cells.
     """
 
@@ -47,66 +50,80 @@ class Decomposition:
     title: str
     cells: dict[str, float | None]
     values: dict[str, float | None]
-    intervals: dict[str, tuple[float, float] | None]
-    confidence: float
+    intervals: dict[str, dict[str, Any] | None]
     examples: int
 
     def to_json(self) -> dict[str, Any]:
-        parts = {
-            part: {"value": self.values[part], "interval": interval_json(self.intervals[part], self.confidence)}
-            for part in PARTS
-        }
+        parts = {part: {"value": self.values[part], "interval": self.intervals[part]} for part in PARTS}
         return {"metric": self.metric, "title": self.title, "cells": self.cells, **parts, "examples": self.examples}
 
 
 def cell_statistics(
-    scores: npt.NDArray, mask: BoolArray, measures: Sequence[Measure], histogram_upper: float
+    scores: npt.NDArray | ScoreStream,
+    mask: BoolArray,
+    measures: Sequence[Measure],
+    histogram_upper: float,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> list[FloatArray]:
     """Statistics of one cell for each metric: [N, ...] float64.
 
     The histogram's range stays that of the models on their own texts, so that the raw difference is the headline's;
     scores beyond it, which a text of the other model may bring, fall into the last bin.
     """
-    clipped = np.clip(scores, -histogram_upper, histogram_upper)
-    return [measure.per_example(clipped if measure.name == HISTOGRAM else scores, mask) for measure in measures]
+
+    def clipped(measure: Measure) -> Measure:
+        if measure.name != HISTOGRAM:
+            return measure
+        return dataclasses.replace(
+            measure,
+            per_example=lambda scores, mask: measure.per_example(
+                np.clip(scores, -histogram_upper, histogram_upper), mask
+            ),
+        )
+
+    return statistics_of(scores, mask, [clipped(measure) for measure in measures], memory_bytes)
 
 
 def decompose(
-    measure: Measure, statistics: Mapping[str, FloatArray], *, resamples: int, seed: int, confidence: float
+    measure: Measure,
+    statistics: Mapping[str, FloatArray],
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float,
+    method: Method = "bca",
 ) -> Decomposition:
     """Cuts one metric's difference into its parts.
 
     Args:
         measure: the metric.
         statistics: [N, ...] for each of `CELLS`, example n of all about the same question.
-        resamples, seed, confidence: of the bootstrap.
+        resamples, seed, confidence, method: of the bootstrap, as of the contrast.
     """
     ready, defined = paired_statistics(*(statistics[cell] for cell in CELLS))
     examples = int(defined.sum())
-    values = np.array([measure.combine(each, defined[None])[0] for each in ready])
-    if not np.isfinite(values).all():
+
+    def parts(blocks: Iterable[FloatArray]) -> dict[str, FloatArray]:
+        found = [parts_of(np.stack([measure.combine(each, weights * defined) for each in ready])) for weights in blocks]
+        return {part: np.concatenate([block[part] for block in found]) for part in PARTS}
+
+    cells = np.array([measure.combine(each, defined[None])[0] for each in ready])
+    if not np.isfinite(cells).all():
         nothing = dict.fromkeys(PARTS)
-        return Decomposition(
-            measure.name, measure.title, dict.fromkeys(CELLS), nothing, dict(nothing), confidence, examples
-        )
-    intervals: dict[str, tuple[float, float] | None] = dict.fromkeys(PARTS)
+        return Decomposition(measure.name, measure.title, dict.fromkeys(CELLS), nothing, dict(nothing), examples)
+    values = {part: float(value[0]) for part, value in parts_of(cells[:, None]).items()}
+    intervals: dict[str, dict[str, Any] | None] = dict.fromkeys(PARTS)
     if examples >= measure.fewest_for_interval:
-        blocks = [
-            parts_of(np.stack([measure.combine(each, weights * defined) for each in ready]))
-            for weights in resample_weights(len(defined), resamples, seed)
-        ]
+        if measure.centre == "median":  # Of which the jackknife says nothing, as in the contrast.
+            method = "percentile"
+        resampled = parts(resample_weights(len(defined), resamples, seed))
+        left_out = parts(left_out_weights(defined > 0)) if method == "bca" else dict.fromkeys(PARTS, np.empty(0))
         intervals = {
-            part: percentile_interval(np.concatenate([block[part] for block in blocks]), confidence) for part in PARTS
+            part: bootstrap_interval(values[part], resampled[part], left_out[part], confidence, method)
+            for part in PARTS
         }
-    return Decomposition(
-        metric=measure.name,
-        title=measure.title,
-        cells=dict(zip(CELLS, values.tolist(), strict=True)),
-        values={part: float(value[0]) for part, value in parts_of(values[:, None]).items()},
-        intervals=intervals,
-        confidence=confidence,
-        examples=examples,
-    )
+    of_cell: dict[str, float | None] = dict(zip(CELLS, cells.tolist(), strict=True))
+    return Decomposition(measure.name, measure.title, of_cell, dict(values), intervals, examples)
 
 
 def parts_of(cells: FloatArray) -> dict[str, FloatArray]:

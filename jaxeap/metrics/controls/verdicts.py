@@ -10,26 +10,31 @@ With d the difference (tuned minus base) in the claimed direction and its paired
    - the 2x2: the interval of the model's part lies on the claimed side too, so the text alone does not make it;
    - the null by splitting: d lies beyond the central 95% of the differences between halves of either model's questions;
    - a null pair, where one is given: d lies beyond the interval of that pair's difference.
-   A required control that was not made does not agree.
+   A required control that was not made does not agree; without a null pair, which needs a third checkpoint, the verdict
+   says that none was given.
 6. It holds 0 and lies within 1% of base's value on both sides: not supported; a change, if any, is too small to matter.
 7. It holds 0: undecided.
 
 The other controls stand beside the verdict and do not decide: other choices of the metric, intensity by loss and by
 gradient norm, and the audit. They qualify what is supported ("intensity rose, but not by loss"), which is for the
-reader to weigh. A verdict is about two checkpoints and these questions, never about the method that made one from the
-other.
+reader to weigh. Nor do levels of difficulty decide; where they move in opposite directions the verdict carries a
+warning, whatever it is. A verdict is about two checkpoints and these questions, never about the method that made one
+from the other.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from jaxeap.metrics.controls.levels import opposite_levels
 from jaxeap.metrics.controls.paired import Row
+from jaxeap.metrics.controls.sides import said_of, side
 
 Outcome = Literal["supported", "not supported", "undecided"]
 
 EQUIVALENCE = 0.01
 """Share of base's value within which a difference is too small to matter."""
+NO_NULL_PAIR = "no null pair was given: what plain further training does is not known"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Evidence:
         normalised: rows of "normalised", by metric.
         null_pair: rows of the null pair, by metric; None where none is given.
         audit: for each model how its scores may be read: "effects", "ranks" or "neither".
+        levels: by metric a row for each level of difficulty, its name under "member".
     """
 
     headline: Mapping[str, Row]
@@ -70,22 +76,25 @@ class Evidence:
     normalised: Mapping[str, Row]
     null_pair: Mapping[str, Row] | None
     audit: Mapping[str, str]
+    levels: Mapping[str, Sequence[Row]] = dataclasses.field(default_factory=dict)
 
 
 def judge(claim: Claim, evidence: Evidence) -> dict[str, Any]:
-    """The verdict on one claim: its outcome, the interval that decided, why, and what every control says."""
+    """The verdict on one claim: its outcome, the interval that decided, why, what every control and the levels say."""
     row = evidence.headline.get(claim.metric)
-    required, beside = _required(claim, row, evidence), _beside(claim, evidence)
+    required, beside = _required(claim, row, evidence), _beside(claim, row, evidence)
     outcome, reasons = _outcome(claim, row, required)
+    if outcome == "supported":
+        reasons += [] if evidence.null_pair is not None else [NO_NULL_PAIR]
+        reasons += [f"but {control['detail']}" for control in beside if control["agrees"] is False]
     return {
         "claim": claim.name,
         "metric": claim.metric,
         "direction": claim.direction,
         "verdict": outcome,
         "interval": None if row is None else row["interval"],
-        "reasons": reasons + [f"but {control['detail']}" for control in beside if control["agrees"] is False]
-        if outcome == "supported"
-        else reasons,
+        "reasons": reasons,
+        "levels": opposite_levels(evidence.levels.get(claim.metric, ())),
         "controls": [control | {"required": True} for control in required]
         + [control | {"required": False} for control in beside],
     }
@@ -104,18 +113,12 @@ def _outcome(claim: Claim, row: Row | None, required: Sequence[dict[str, Any]]) 
     if side(row["interval"]) == claim.direction:
         failed = [control["detail"] for control in required if not control["agrees"]]
         if not failed:
-            return "supported", ["the interval leaves out 0, and every required control agrees"]
+            among = ", the null pair among them" if any(control["name"] == "null pair" for control in required) else ""
+            return "supported", [f"the interval leaves out 0, and every required control agrees{among}"]
         return "undecided", ["the interval leaves out 0", *(f"but {detail}" for detail in failed)]
     if row["base"] and max(abs(low), abs(high)) <= EQUIVALENCE * abs(row["base"]):
         return "not supported", [f"the interval lies within {EQUIVALENCE:.0%} of base's value"]
     return "undecided", ["the interval holds 0"]
-
-
-def side(interval: Mapping[str, Any] | None) -> int:
-    """+1 for an interval above 0, -1 for one below, 0 for one that holds 0 or does not exist."""
-    if interval is None or interval["low"] <= 0 <= interval["high"]:
-        return 0
-    return 1 if interval["low"] > 0 else -1
 
 
 def _required(claim: Claim, row: Row | None, evidence: Evidence) -> list[dict[str, Any]]:
@@ -132,8 +135,10 @@ READ_AS = {
 }
 
 
-def _beside(claim: Claim, evidence: Evidence) -> list[dict[str, Any]]:
-    controls = [_sensitivity(claim, evidence)]
+def _beside(claim: Claim, row: Row | None, evidence: Evidence) -> list[dict[str, Any]]:
+    controls = [_sensitivity(claim, row, evidence)]
+    if evidence.null_pair is None:
+        controls.append(_control("null pair", None, f"{NO_NULL_PAIR} (config.controls.null_tuned)"))
     if claim.metric == "intensity":
         controls += [_normalised(claim, evidence, name) for name in ("intensity_by_loss", "intensity_by_gradient_norm")]
     readings = evidence.audit
@@ -154,8 +159,7 @@ def _model_part(claim: Claim, evidence: Evidence) -> dict[str, Any]:
         return _control(name, None, "the models were not scored on each other's text (config.controls.cross_text)")
     sign = side(found["model"]["interval"])
     agrees = sign == claim.direction
-    said = "holds 0" if sign == 0 else f"lies {'above' if sign > 0 else 'below'} 0"
-    return _control(name, agrees, f"the interval of the model's part of the difference {said}")
+    return _control(name, agrees, f"the interval of the model's part of the difference {said_of(sign)}")
 
 
 def _null_split(claim: Claim, row: Row | None, evidence: Evidence) -> dict[str, Any]:
@@ -171,7 +175,10 @@ def _null_split(claim: Claim, row: Row | None, evidence: Evidence) -> dict[str, 
     if not within:
         return _control(name, True, "the difference lies beyond what halves of one model's questions differ by")
     return _control(
-        name, False, f"the difference lies within what halves of {' and of '.join(within)}'s questions differ by"
+        name,
+        False,
+        f"the difference lies not beyond what halves of {' and of '.join(within)}'s questions differ by in the claimed "
+        "direction",
     )
 
 
@@ -184,24 +191,28 @@ def _null_pair(claim: Claim, row: Row | None, null_pair: Mapping[str, Row]) -> d
     return _control(
         "null pair",
         agrees,
-        f"the difference lies {'beyond' if agrees else 'not beyond'} the interval of the null pair's",
+        f"the difference lies {'' if agrees else 'not '}beyond the interval of the null pair's on the claimed side",
     )
 
 
-def _sensitivity(claim: Claim, evidence: Evidence) -> dict[str, Any]:
+def _sensitivity(claim: Claim, row: Row | None, evidence: Evidence) -> dict[str, Any]:
     name = "other choices"
     other = [
-        (f"{entry['setting']}={entry['value']}", each)
+        (f"{entry['setting']}={entry['value']}", side(each["interval"]) == claim.direction)
         for entry in evidence.sensitivity
         for each in entry["rows"]
         if not entry["default"] and each["metric"] == claim.metric
     ]
     if not other:
         return _control(name, None, "no other choices were tried (config.controls.sensitivity)")
-    failed = [choice for choice, each in other if side(each["interval"]) != claim.direction]
-    if not failed:
-        return _control(name, True, f"it holds under all {len(other)} other choices")
-    return _control(name, False, f"it does not hold under {', '.join(failed)}")
+    holding, failing = ([choice for choice, holds in other if holds is wanted] for wanted in (True, False))
+    if row is not None and side(row["interval"]) == claim.direction:
+        if not failing:
+            return _control(name, True, f"it holds under all {len(other)} other choices")
+        return _control(name, False, f"it does not hold under {', '.join(failing)}")
+    if not holding:
+        return _control(name, False, f"the interval lies on the claimed side under none of {len(other)} other choices")
+    return _control(name, False, f"the interval would lie on the claimed side under {', '.join(holding)}")
 
 
 def _normalised(claim: Claim, evidence: Evidence, metric: str) -> dict[str, Any]:
@@ -209,10 +220,8 @@ def _normalised(claim: Claim, evidence: Evidence, metric: str) -> dict[str, Any]
     if row is None or row["interval"] is None:
         return _control(metric, None, f"{metric.replace('_', ' ')} has no interval")
     sign = side(row["interval"])
-    said = "holds 0" if sign == 0 else f"lies {'above' if sign > 0 else 'below'} 0"
-    return _control(
-        metric, sign == claim.direction, f"the interval of the difference of {metric.replace('_', ' ')} {said}"
-    )
+    said = f"the interval of the difference of {metric.replace('_', ' ')} {said_of(sign)}"
+    return _control(metric, sign == claim.direction, said)
 
 
 def _control(name: str, agrees: bool | None, detail: str) -> dict[str, Any]:

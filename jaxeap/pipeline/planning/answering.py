@@ -87,7 +87,7 @@ def decode_program(
         run,
         abstract_weights(config, jnp.dtype(dtype)),
         _cache(config, dtype, layout),
-        _of(jnp.int32, rows, layout.table_width),
+        None if layout.reserved else _of(jnp.int32, rows, layout.table_width),
         Rows(numbers, numbers, numbers, _of(jnp.bool_, rows)),
         _asked(rows),
         _key(),

@@ -1,4 +1,4 @@
-"""Bytes of the weights, and bytes and operations of scoring, from the functions themselves."""
+"""Bytes and operations of scoring, from the functions themselves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr
 
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.batch import Batch
@@ -22,8 +23,7 @@ from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights, abstract_weights, parameter_specs
-from jaxeap.parallel.mesh import AXES
-from jaxeap.parallel.sharding import ShardingRules
+from jaxeap.parallel.automatic import weight_bytes as weight_bytes
 from jaxeap.pipeline.planning.program import flops, peak_bytes, traced, tree_bytes
 
 
@@ -34,10 +34,12 @@ class Memory:
     Attributes:
       parts: bytes by name; they are there at one time.
       flops: operations of one batch that is scored; those of answering are in `answering_effort`.
+      precise_flops: those of them that are float32 at the highest precision.
     """
 
     parts: Mapping[str, int]
     flops: int = 0
+    precise_flops: int = 0
 
     @property
     def total(self) -> int:
@@ -50,27 +52,26 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(math.prod(spec.shape) for spec in parameter_specs(config).values())
 
 
-def weight_bytes(config: ModelConfig, dtype: str, fsdp: int = 1, tensor: int = 1) -> int:
-    """Bytes of the weights on each of fsdp * tensor devices, laid out by the rules by which they are loaded."""
-    mesh, rules = jax.sharding.AbstractMesh((1, fsdp, tensor), AXES), ShardingRules()
-    total = 0
-    for spec in parameter_specs(config).values():
-        placed = rules.partition(spec.shape, spec.axes, mesh)  # type: ignore[arg-type]  # only its shape is asked for
-        total += math.prod(spec.shape) // math.prod(mesh.shape[axis] for axis in placed if axis is not None)
-    return total * jnp.dtype(dtype).itemsize
-
-
 @functools.cache
 def scoring_memory(
-    config: ModelConfig, dtype: str, method: str, level: Level, ablation: Ablation, rows: int, length: int, width: int
+    config: ModelConfig,
+    dtype: str,
+    method: str,
+    level: Level,
+    ablation: Ablation,
+    rows: int,
+    length: int,
+    width: int,
+    options: Any = None,
 ) -> Memory:
-    """While a batch of `rows` examples of `length` tokens, `width` of them counted, is scored."""
+    """While a batch of `rows` examples of `length` tokens, `width` of them counted, is scored.
+
+    Args:
+      options: of the method; its defaults where None is given.
+    """
     weights = abstract_weights(config, jnp.dtype(dtype))
     graph = EdgeGraph.for_config(config, level)
-    batch = abstract_batch(rows, length, width)
-    settings = Settings(level, ablation, scoring_chunk(config, level, length))
-    function, options = METHODS[method]
-    scored = traced(lambda w, batch: function(w, config, batch, None, settings, options()), weights, batch)
+    scored, batch = _scoring_program(config, dtype, method, level, ablation, rows, length, width, options)
 
     def compact(weights: Weights, batch: Batch) -> tuple[Any, ...]:
         trace = run_trace(weights, config, batch, level=level)
@@ -81,7 +82,51 @@ def scoring_memory(
     captures = tree_bytes(jax.eval_shape(compact, weights, batch))
     scores = 4 * rows * len(graph.sources) * len(graph.destinations)
     working = max(0, peak_bytes(scored) - captures - scores)
-    return Memory({"captures and gradients": captures, "activations": working, "scores": scores}, flops(scored))
+    parts = {"captures and gradients": captures, "activations": working, "scores": scores}
+    return Memory(parts, flops(scored), flops(scored, precise=True))
+
+
+NOT_TRACED = ("exact",)
+"""Methods that run programs one after another, how many and which depending on what is asked."""
+
+
+@functools.cache
+def scoring_flops(
+    config: ModelConfig,
+    dtype: str,
+    method: str,
+    level: Level,
+    ablation: Ablation,
+    rows: int,
+    length: int,
+    width: int,
+    options: Any = None,
+) -> int | None:
+    """Operations of scoring one batch, arguments as of `scoring_memory`; None for methods in `NOT_TRACED`."""
+    if method in NOT_TRACED:
+        return None
+    return flops(_scoring_program(config, dtype, method, level, ablation, rows, length, width, options)[0])
+
+
+def _scoring_program(
+    config: ModelConfig,
+    dtype: str,
+    method: str,
+    level: Level,
+    ablation: Ablation,
+    rows: int,
+    length: int,
+    width: int,
+    options: Any,
+) -> tuple[ClosedJaxpr, Batch]:
+    """The program, and the batch that it was traced with; a mean's costs no more than zeros do."""
+    ablation = "zero" if ablation == "mean" else ablation
+    batch = abstract_batch(rows, length, width, corrupted=ablation == "corrupted")
+    settings = Settings(level, ablation, scoring_chunk(config, level, length))
+    function, defaults = METHODS[method]
+    options = defaults() if options is None else options
+    weights = abstract_weights(config, jnp.dtype(dtype))
+    return traced(lambda w, batch: function(w, config, batch, None, settings, options), weights, batch), batch
 
 
 def scoring_chunk(config: ModelConfig, level: Level, length: int) -> int:
@@ -91,13 +136,17 @@ def scoring_chunk(config: ModelConfig, level: Level, length: int) -> int:
 
 def chunk_bytes(config: ModelConfig, level: Level, length: int) -> int:
     """Bytes of both sides of one chunk: every source and destination at its positions, float32."""
+    return position_bytes(config, level) * scoring_chunk(config, level, length)
+
+
+def position_bytes(config: ModelConfig, level: Level) -> int:
+    """Bytes of both sides of one position, the least that a chunk can be."""
     graph = EdgeGraph.for_config(config, level)
-    nodes = len(graph.sources) + len(graph.destinations)
-    return 4 * nodes * scoring_chunk(config, level, length) * config.embed_dim
+    return 4 * (len(graph.sources) + len(graph.destinations)) * config.embed_dim
 
 
-def abstract_batch(rows: int, length: int, width: int) -> Batch:
-    """The shapes of a batch."""
+def abstract_batch(rows: int, length: int, width: int, corrupted: bool = False) -> Batch:
+    """The shapes of a batch, perhaps with corrupted inputs."""
 
     def of(dtype: Any, *shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)
@@ -108,4 +157,5 @@ def abstract_batch(rows: int, length: int, width: int) -> Batch:
         of(jnp.int32, rows, width),
         of(jnp.bool_, rows, width),
         of(jnp.int32, rows),
+        of(jnp.int32, rows, length) if corrupted else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -13,28 +13,26 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
+from jaxeap.parallel.automatic import device_bytes
+from jaxeap.pipeline.pair import USABLE, mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
+    NOT_TRACED,
     Memory,
     chunk_bytes,
     parameter_count,
     scoring_chunk,
-    scoring_memory,
     weight_bytes,
 )
+from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
+from jaxeap.pipeline.planning.rates import Rates, rates
 from jaxeap.pipeline.planning.shapes import planned_pair
-from jaxeap.pipeline.planning.workload import Workload, workload
-from jaxeap.pipeline.stages.attribute import OWN_TEXT
+from jaxeap.pipeline.planning.workload import Bucket, Workload, workload
 from jaxeap.pipeline.validation import validate
 from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
 
 GB = 10**9
-SUPPOSED_GB = 80.0
-USABLE = 0.92
-"""Share of a device's memory that a run may plan with; the rest is the runtime's."""
-NOT_TRACED = ("exact",)
-"""Methods that run programs one after another; a plan of one is that of EAP."""
 ABLATION: Ablation = "zero"
 """What is traced; other ablations need more inputs, which take next to nothing beside the captures."""
 MODELS = 2
@@ -50,17 +48,19 @@ class Plan:
       work: how much there is to answer and to score.
       device_bytes: memory of a device.
       known: whether the device, or a setting, said so; else it is supposed.
-      devices: of the mesh: (fsdp, tensor).
+      devices: of the mesh: (data, fsdp, tensor).
       weights: bytes on each device, of the one model that is in memory at a time.
       answering: bytes while answers are written; None where they are imported.
-      scoring: bytes and operations of a batch that is scored.
+      scoring: bytes and operations of a group's share of a batch that is scored.
       rows: batch sizes (answering, scoring).
       cache_tokens: that the key/value cache has room for; 0 where answers are imported.
       chunk: positions expanded at once while scoring, and the bytes of that.
+      buckets: batches that are scored for each of the two models, by padded length.
       score_bytes: on disk.
       answering_flops, scoring_flops: of the whole run, both models; at the supposed length of answers.
       answering_hours: at the supposed length of answers, and if every answer ran to its limit.
       scoring_hours: of both models.
+      rates: what time was reckoned with.
       problems: what does not fit, with what to change.
       notes: what was supposed.
     """
@@ -70,20 +70,30 @@ class Plan:
     work: Workload
     device_bytes: float
     known: bool
-    devices: tuple[int, int]
+    devices: tuple[int, int, int]
     weights: int
     answering: Memory | None
     scoring: Memory
     rows: tuple[int, int]
     cache_tokens: int
     chunk: tuple[int, int]
+    buckets: tuple[Bucket, ...]
     score_bytes: int
     answering_flops: float
     scoring_flops: float
     answering_hours: tuple[float, float]
     scoring_hours: float
+    rates: Rates
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def padding(self) -> float | None:
+        """Share of the places of scored batches that hold no token; None where lengths are not known."""
+        if any(bucket.tokens is None for bucket in self.buckets):
+            return None
+        places = sum(self.rows[1] * bucket.length * bucket.batches for bucket in self.buckets)
+        return 1 - sum(bucket.tokens or 0.0 for bucket in self.buckets) / places
 
     @property
     def usable(self) -> float:
@@ -100,8 +110,12 @@ class Plan:
             raise ValueError("the run does not fit: " + "; ".join(self.problems))
 
 
-def plan_run(config: ml_collections.ConfigDict) -> Plan:
+def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     """Plans a run.
+
+    Args:
+      config: all settings.
+      measure: whether to measure the rates of a CPU, since the run is to go on here; see `rates`.
 
     Raises:
       FileNotFoundError, ValueError: the config, a model's config.json or the questions cannot be used.
@@ -110,32 +124,37 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
     shapes = planned_pair(config.base, config.tuned, config.adapter_base)
     shape = max((found for found, _ in shapes), key=parameter_count)
     work = workload(config)
-    device_bytes, known = device_memory(config.plan.device_gb)
-    fsdp, tensor = config.mesh.fsdp, config.mesh.tensor
+    memory, known = device_bytes(config.plan.device_gb)
+    mesh = mesh_sizes(config, shape)
+    fsdp, tensor = mesh.fsdp, mesh.tensor
     weights = weight_bytes(shape, config.dtype, fsdp, tensor)
     method = "eap" if config.attribution.method in NOT_TRACED else config.attribution.method
 
     options = SamplingOptions(**config.sampling)
 
     def answering(rows: int) -> Memory:
-        return answering_memory(shape, config.dtype, options, rows, work.longest_prompt)
+        return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
+
+    def share(rows: int) -> int:
+        """Rows of a scored batch that each group of devices has, those among them that fill it up evenly."""
+        return math.ceil(rows / mesh.data)
 
     def scoring(rows: int) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory(shape, config.dtype, method, kind.level, ABLATION, rows, *sizes)
+        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)
     layout = cache_layout(shape, options, rows[0], work.longest_prompt) if work.limit else None
     answer = answering(rows[0]) if work.limit else None
     score = scoring(rows[1])
-    room = USABLE * device_bytes - weights
+    room = USABLE * memory - weights
     problems = []
     if room <= 0:
         problems.append(
-            f"the weights alone take {weights / GB:.1f} of {USABLE * device_bytes / GB:.1f} usable GB of a device: "
-            + _larger_mesh(shape, config.dtype, USABLE * device_bytes)
+            f"the weights alone take {weights / GB:.1f} of {USABLE * memory / GB:.1f} usable GB of a device: "
+            + _larger_mesh(shape, config.dtype, USABLE * memory)
         )
     else:
         if answer is not None and layout is not None and answer.total > room:
@@ -148,7 +167,10 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
                 _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
             )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
-    speed, bandwidth = 1e12 * config.plan.teraflops * fsdp * tensor, GB * config.plan.gb_per_second
+    # The contraction is cut along the residual width alone: every device has all nodes.
+    contracted = dataclasses.replace(shape, embed_dim=part_of_shape(shape, mesh).embed_dim)
+    tokens = share(rows[1]) * work.scored_length
+    speed = rates(config.plan.teraflops, config.plan.gb_per_second, shape, config.dtype, tokens, measure)
 
     def writing(length: int) -> tuple[float, float]:
         """Operations, and hours, of answers of `length` tokens."""
@@ -164,18 +186,31 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
             longest_prompt=work.longest_prompt,
             length=length,
             weights=weights,
-            speed=speed,
-            bandwidth=bandwidth,
+            speed=speed.flops * fsdp * tensor,
+            bandwidth=speed.bandwidth,
         )
         return MODELS * operations, MODELS * seconds / 3600
 
     supposed, longest = writing(work.answer), writing(work.limit)
-    scoring_flops = MODELS * math.ceil(work.scored / rows[1]) * score.flops
+    buckets = work.buckets(rows[1])
+    # Per token, shorter examples take the same but for attention, which is little beside the weights.
+    batches = MODELS * sum(bucket.batches * bucket.length for bucket in buckets) / work.scored_length
+    of_group = batches * score.flops, batches * score.precise_flops
     notes = [remark for _, remark in dict.fromkeys(shapes) if remark] + list(work.notes)
     if config.questions.startswith(HUB) and config.question_revision is None:
         notes.append("config.question_revision must be given before the run")
+    if 0 in config.mesh.values() and jax.device_count() > 1:
+        notes.append(f"mesh data {mesh.data} x fsdp {fsdp} x tensor {tensor}: {mesh.reason}")
+    if rows[1] % mesh.data:
+        notes.append(
+            f"batches of {rows[1]} rows are filled up to {share(rows[1]) * mesh.data} for {mesh.data} groups of "
+            f"devices; let --config.attribution.batch_size be a multiple of {mesh.data}"
+        )
+    if mesh.data > 1 and answer is not None:
+        notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
+    if config.controls.null_tuned:
+        notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:
-        notes.append("all but the weights is counted whole on every device, which is the most that it can be")
         notes.append("time supposes that devices share out the work evenly and wait for no communication")
     if method != config.attribution.method:
         notes.append(f"method {config.attribution.method} runs many programs; scoring is planned as that of eap")
@@ -183,35 +218,28 @@ def plan_run(config: ml_collections.ConfigDict) -> Plan:
         config=shape,
         parameters=parameter_count(shape),
         work=work,
-        device_bytes=device_bytes,
+        device_bytes=memory,
         known=known,
-        devices=(fsdp, tensor),
+        devices=(mesh.data, fsdp, tensor),
         weights=weights,
         answering=answer,
         scoring=score,
         rows=rows,
         cache_tokens=0 if layout is None else layout.tokens,
         chunk=(
-            scoring_chunk(shape, config.attribution.level, work.scored_length),
-            chunk_bytes(shape, config.attribution.level, work.scored_length),
+            scoring_chunk(contracted, config.attribution.level, work.scored_length),
+            chunk_bytes(contracted, config.attribution.level, work.scored_length),
         ),
-        score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * len(OWN_TEXT),
+        buckets=buckets,
+        score_bytes=4 * len(graph.sources) * len(graph.destinations) * work.scored * MODELS,
         answering_flops=supposed[0],
-        scoring_flops=scoring_flops,
+        scoring_flops=of_group[0] * mesh.data,
         answering_hours=(supposed[1], longest[1]),
-        scoring_hours=scoring_flops / speed / 3600,
+        scoring_hours=speed.seconds(*of_group) / (fsdp * tensor) / 3600,
+        rates=speed,
         problems=tuple(problems),
         notes=tuple(notes),
     )
-
-
-def device_memory(setting: float | None) -> tuple[float, bool]:
-    """Bytes of a device, and whether that is known: as set, else as the device says, else supposed."""
-    if setting is not None:
-        return setting * GB, True
-    statistics: Mapping[str, int] = jax.local_devices()[0].memory_stats() or {}
-    limit = statistics.get("bytes_limit")
-    return (float(limit), True) if limit else (SUPPOSED_GB * GB, False)
 
 
 def _pinned(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:

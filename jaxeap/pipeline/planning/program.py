@@ -43,27 +43,38 @@ def tree_bytes(tree: Shapes) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def flops(program: ClosedJaxpr) -> int:
+def flops(program: ClosedJaxpr, precise: bool = False) -> int:
     """Operations of the matrix products, a multiplication and an addition being two; loops count as often as they run.
+
+    Args:
+      program: as `traced` gives it.
+      precise: only of products at the highest precision, which accelerators take several times as long for.
 
     Raises:
       ValueError: there is a `while` loop, of which nobody knows beforehand how often it runs.
     """
-    return sum(_equation_flops(equation) for equation in program.jaxpr.eqns)
+    return sum(_equation_flops(equation, precise) for equation in program.jaxpr.eqns)
 
 
-def _equation_flops(equation: Any) -> int:
+def _equation_flops(equation: Any, precise: bool) -> int:
     name, parameters = equation.primitive.name, equation.params
     if name == "dot_general":
+        if precise and not _at_highest_precision(parameters["precision"]):
+            return 0
         (contracted, _), _ = parameters["dimension_numbers"]
         left, out = equation.invars[0].aval, equation.outvars[0].aval
         return 2 * math.prod(out.shape) * math.prod(left.shape[axis] for axis in contracted)
     if name == "while":
         raise ValueError("the program has a while loop, whose number of rounds is not known; count one round instead")
     if name == "cond":
-        return max(flops(branch) for branch in parameters["branches"])
+        return max(flops(branch, precise) for branch in parameters["branches"])
     times = parameters["length"] if name == "scan" else 1
-    return times * sum(flops(inner) for inner in _inner(parameters))
+    return times * sum(flops(inner, precise) for inner in _inner(parameters))
+
+
+def _at_highest_precision(precision: Any) -> bool:
+    of_both = precision if isinstance(precision, tuple) else (precision,)
+    return jax.lax.Precision.HIGHEST in of_both
 
 
 def peak_bytes(program: ClosedJaxpr, in_place: int = 0) -> int:

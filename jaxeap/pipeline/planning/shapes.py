@@ -29,7 +29,7 @@ def planned_config(source: str, adapter_base: str | None = None) -> tuple[ModelC
         folder = Path(source)
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"model folder {folder} does not exist; a plan needs a folder with config.json, or {HUB}owner/name"
+                f"model folder {folder} does not exist or is no folder; give one with config.json, or {HUB}owner/name"
             )
         if not is_adapter(folder):
             return read_model_config(folder), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import ml_collections
@@ -23,13 +24,12 @@ def plan_table(plan: Plan, config: ml_collections.ConfigDict) -> Table:
 
 def plan_rows(plan: Plan, config: ml_collections.ConfigDict) -> list[tuple[str, str, str]]:
     """Item, value, and how it comes about."""
-    work, fsdp, tensor = plan.work, *plan.devices
-    count = fsdp * tensor
-    rates = f"supposed: {config.plan.teraflops:g} TFLOP/s and {config.plan.gb_per_second:g} GB/s a device"
+    work, data, fsdp, tensor = plan.work, *plan.devices
+    count = data * fsdp * tensor
     rows = [
         ("model", _short(plan.parameters), f"parameters; {plan.config.family}, {plan.config.num_layers} layers"),
         ("questions", f"{work.questions:,}", f"each asked of both models; {work.scored:,} are scored at most"),
-        ("devices", f"{count}", f"mesh fsdp {fsdp} x tensor {tensor}; {_memory(plan)}"),
+        ("devices", f"{count}", f"mesh data {data} x fsdp {fsdp} x tensor {tensor}; {_memory(plan)}"),
         ("weights", _gb(plan.weights), f"{config.dtype}, a device; one model at a time"),
     ]
     if plan.answering is not None:
@@ -43,10 +43,11 @@ def plan_rows(plan: Plan, config: ml_collections.ConfigDict) -> list[tuple[str, 
     rows += [
         ("scoring", _gb(plan.weights + plan.scoring.total), _parts(plan.scoring)),
         ("", "", f"{plan.rows[1]} rows of {work.scored_length} tokens, {work.scored_width} of them counted"),
+        ("", "", _batches(plan)),
         ("", "", f"expanded {plan.chunk[0]} positions at once, {_gb(plan.chunk[1])}, after the backward pass"),
         ("", f"{_short(plan.scoring_flops)}FLOP", _hours(plan.scoring_hours)),
         ("disk", _gb(plan.score_bytes), "edge scores"),
-        ("time", "", f"operations and bytes over a rate, which is {rates}"),
+        ("time", "", _rates(plan)),
     ]
     return rows
 
@@ -71,7 +72,8 @@ def print_short_plan(plan: Plan, console: rich.console.Console) -> None:
     console.print(
         f"plan: {plan.work.questions:,} questions, {_short(plan.parameters)} parameters; {answering}scoring "
         f"{_gb(plan.weights + plan.scoring.total)} of {_gb(plan.usable)} usable a device "
-        f"({'known' if plan.known else 'supposed'}); scores {_gb(plan.score_bytes)} on disk",
+        f"({'known' if plan.known else 'supposed'}); scores {_gb(plan.score_bytes)} on disk; {_times(plan)}",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )
@@ -111,6 +113,36 @@ def _parts(memory: Memory) -> str:
 def _rows(plan: Plan) -> str:
     each = f"{plan.rows[0]} rows of up to {plan.work.longest_prompt} + {plan.work.limit} tokens"
     return f"{each}; room for {plan.cache_tokens:,} in all"
+
+
+def _batches(plan: Plan) -> str:
+    """The batches of one model by their length."""
+    lengths = [bucket.length for bucket in plan.buckets]
+    count = math.ceil(sum(bucket.batches for bucket in plan.buckets))
+    if plan.padding is None:
+        return f"{count:,} batches of a model, all supposed to be as long as the longest"
+    shown = ", ".join(map(str, lengths)) if len(lengths) <= 4 else f"{len(lengths)} lengths from {lengths[-1]}"
+    return f"{count:,} batches of a model, padded to {shown}; {plan.padding:.0%} of that is padding"
+
+
+def _rates(plan: Plan) -> str:
+    found = plan.rates
+    precise = ""
+    if found.precise_flops != found.flops:
+        precise = f" ({found.precise_flops / 1e12:.3g} in float32 at the highest precision)"
+    return (
+        f"operations and bytes over a rate, which is {found.origin}: {found.flops / 1e12:.3g} TFLOP/s{precise} and "
+        f"{found.bandwidth / 1e9:.4g} GB/s a device"
+    )
+
+
+def _times(plan: Plan) -> str:
+    """The short plan's: what the rates are and what follows for the time."""
+    answering = "" if plan.answering is None else f"about {_time(plan.answering_hours[0])} of answering and "
+    return (
+        f"{answering}{_time(plan.scoring_hours)} of scoring at {plan.rates.flops / 1e12:.3g} TFLOP/s and "
+        f"{plan.rates.bandwidth / 1e9:.4g} GB/s a device ({plan.rates.origin}), compiling not counted"
+    )
 
 
 def _hours(hours: float, most: float | None = None) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 import ml_collections
 
 from jaxeap.models.hub import HUB, hub_name
+from jaxeap.pipeline.batches import unfinished_batches
 from jaxeap.pipeline.prompts import prompt_tokens
 from jaxeap.pipeline.questions import choose_questions
-from jaxeap.pipeline.settings import GENERATED_QUESTIONS, IMPORTED
+from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB_QUESTIONS, IMPORTED
 from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.imported import read_imported
 from jaxeap.tasks.questions import Question
@@ -35,6 +38,14 @@ PUBLISHED_SIZES = {
 """Questions in the usual split of the sets from the Hub, which a plan does not fetch."""
 
 
+class Bucket(NamedTuple):
+    """Batches of one padded length: how many, and how many tokens they hold; None where that is not known."""
+
+    length: int
+    batches: float
+    tokens: float | None
+
+
 @dataclasses.dataclass(frozen=True)
 class Workload:
     """What a run asks and scores.
@@ -47,6 +58,7 @@ class Workload:
       limit: most tokens of an answer; 0 where answers are imported.
       cut: tokens of an answer that count, at the supposed length.
       scored: questions that are scored, at most.
+      prompts: tokens of the prompts that were counted, in the order of the questions; () where none were.
       notes: what was supposed.
     """
 
@@ -57,6 +69,7 @@ class Workload:
     limit: int
     cut: int
     scored: int
+    prompts: tuple[int, ...]
     notes: tuple[str, ...]
 
     @property
@@ -68,6 +81,20 @@ class Workload:
     def scored_width(self) -> int:
         """The padded number of counted tokens."""
         return padded_length(self.cut)
+
+    def buckets(self, rows: int) -> tuple[Bucket, ...]:
+        """The batches of `rows` rows that are scored, the longest first; of one length where no prompt was counted."""
+        whole = math.ceil(self.scored / rows)
+        if not self.prompts:
+            return (Bucket(self.scored_length, float(whole), None),)
+        lengths = [prompt + self.cut - 1 for prompt in self.prompts[: self.scored]]
+        batches = unfinished_batches([length + 1 for length in lengths], [False] * len(lengths), rows)
+        found: dict[int, list[int]] = {}
+        for places in batches:
+            longest = max(lengths[place] for place in places.real)
+            found.setdefault(padded_length(longest), []).append(sum(lengths[place] for place in places.real))
+        more = whole / len(batches)  # What was counted stands for all.
+        return tuple(Bucket(length, more * len(tokens), sum(tokens) * more) for length, tokens in found.items())
 
 
 def workload(config: ml_collections.ConfigDict) -> Workload:
@@ -98,6 +125,7 @@ def workload(config: ml_collections.ConfigDict) -> Workload:
         limit=limit,
         cut=cut,
         scored=min(count, config.selection.max_pairs or count),
+        prompts=tuple(lengths),
         notes=tuple(notes),
     )
 
@@ -109,7 +137,10 @@ def _questions(config: ml_collections.ConfigDict) -> tuple[int, list[Question]]:
         size = PUBLISHED_SIZES[source.removeprefix(HUB)]
         return min(config.num_questions or size, size), []
     if source not in GENERATED_QUESTIONS and not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: no such file of questions, so none can be planned for")
+        if Path(source).is_dir():
+            raise ValueError(f"config.questions is {source}, a folder; give a file of questions in JSON lines")
+        sets = ", ".join((*GENERATED_QUESTIONS, *HUB_QUESTIONS))
+        raise FileNotFoundError(f"config.questions is {source}: no such file of questions; sets by name are {sets}")
     if config.responses == IMPORTED:
         questions = list(read_imported(source).questions)
         count = config.num_questions or len(questions)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
 from jaxeap.pipeline.scores import Scores, discard_damaged, iterate_scores, read_scores
@@ -76,7 +77,8 @@ def attribute_selected(run: StageRun) -> None:
     selection = selection_of(run.inputs["select"])
     folders = {role: source.model_folder for role, source in sources_of(run.config).items()}
     graph = EdgeGraph.for_config(read_model_config(folders["base"]), run.config.attribution.level)
-    _write_graph(run.folder / GRAPH, graph)
+    if hosts.is_first():
+        _write_graph(run.folder / GRAPH, graph)
     texts = {role: Texts.of(selection, role, run.config.attribution) for role in ROLES}
     cells = (*OWN_TEXT, *CROSS_TEXT) if run.config.controls.cross_text else OWN_TEXT
     for cell in cells:
@@ -87,14 +89,16 @@ def attribute_selected(run: StageRun) -> None:
         of_model = [own, *(cell for cell in cells if cell.model == own.model and cell != own)]
         targets = [Target(run.folder / cell.name, texts[cell.text], f"{cell.text} text") for cell in of_model]
         score_targets(run, own.model, targets)
+    if hosts.is_first():
+        _write_measured(run, cells, selection.question_ids)
+
+
+def _write_measured(run: StageRun, cells: Sequence[Cell], question_ids: Sequence[str]) -> None:
     measured = {cell: _per_question(run.folder / cell.name) for cell in cells}
     for name, column in ((LOSSES, 0), (GRADIENT_NORMS, 1)):
         write_jsonl(
             run.folder / name,
-            (
-                {"question_id": id_} | {cell.name: measured[cell][id_][column] for cell in cells}
-                for id_ in selection.question_ids
-            ),
+            ({"question_id": id_} | {cell.name: measured[cell][id_][column] for cell in cells} for id_ in question_ids),
         )
     for cell in cells:
         mean = sum(loss for loss, _ in measured[cell].values()) / len(measured[cell])
@@ -112,9 +116,10 @@ def score_targets(run: StageRun, model: Role, targets: Sequence[Target], known: 
     """
     decoder = None
     for place, target in enumerate(targets):
-        discard_damaged(target.folder, target.texts.ids, run.say)
-        for source in (*known, *targets[:place]):
-            copy_equal(target, source, run.config.attribution)
+        if hosts.is_first():
+            discard_damaged(target.folder, target.texts.ids, run.say)
+            for source in (*known, *targets[:place]):
+                copy_equal(target, source, run.config.attribution)
         if unfinished(target, run.config.attribution.batch_size):
             decoder = decoder or load_next(sources_of(run.config)[model], run.config.dtype, mesh_of(run.config))
             score_rest(run, target, decoder, model)
@@ -148,4 +153,5 @@ ATTRIBUTE = Stage(
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select",),
     version=2,
+    on_all_hosts=True,
 )

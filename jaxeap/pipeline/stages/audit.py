@@ -14,12 +14,14 @@ from jaxeap.attribution.audit import Audit, agreement, stratified_sample
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
 from jaxeap.pipeline.scores import read_scores
-from jaxeap.pipeline.scoring import Texts, ablation_of, read_mean
+from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts, ablation_of, read_mean
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell
@@ -40,7 +42,8 @@ def audit_models(run: StageRun) -> None:
     """Writes audit.json; until it is there, the effects that were measured lie in parts."""
     settings = run.config.audit
     if not settings.edges:
-        write_json(run.folder / AUDIT, {"models": {}})
+        if hosts.is_first():
+            write_json(run.folder / AUDIT, {"models": {}})
         run.say("audit: left out (config.audit.edges is 0): whether scores are effects is not known")
         return
     selection = selection_of(run.inputs["select"])
@@ -55,6 +58,8 @@ def audit_models(run: StageRun) -> None:
     )
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(selection.question_ids))[:count])
     found = {cell.model: _audit_model(run, cell, graph, chosen.tolist()) for cell in OWN_TEXT}
+    if not hosts.is_first():
+        return
     content = {"models": {role: _record(run, found[role], graph) for role in found}}
     write_json(run.folder / AUDIT, content)
     for role in found:
@@ -70,7 +75,8 @@ def _audit_model(run: StageRun, cell: Cell, graph: EdgeGraph, chosen: Sequence[i
     scores = read_scores(scored, texts.ids).scores.astype(np.float64)
     settings = run.config.audit
     rng = np.random.default_rng([settings.seed, 1])  # The same for both models, though their strata differ.
-    edges = stratified_sample(np.abs(scores).mean(axis=0), graph, settings.edges, rng)
+    strengths = np.abs(scores).mean(axis=0)
+    edges = hosts.array_from_first(lambda: stratified_sample(strengths, graph, settings.edges, rng))
     effects = _effects(run, cell, texts, edges)
     return agreement(edges, scores[:, edges[:, 0], edges[:, 1]], effects, settings.seed)
 
@@ -85,34 +91,45 @@ def _effects(run: StageRun, cell: Cell, texts: Texts, edges: np.ndarray) -> np.n
         ids = metadata.get("question_ids", [])
         return "effects" in tensors and tensors["effects"].shape == (len(ids), len(edges)) and set(ids) <= set(place_of)
 
-    for path in sorted(folder.glob("*.safetensors")):
-        if part := intact_tensors(path, run.say, fits):
-            effects[[place_of[id_] for id_ in part[1]["question_ids"]]] = part[0]["effects"]
-    finished = [bool(np.isfinite(row).all()) for row in effects]
-    todo = unfinished_batches([stop for _, stop in texts.counted], finished, settings.batch_size)
-    if not todo:
+    def measured() -> np.ndarray:
+        for path in sorted(folder.glob("*.safetensors")):
+            if part := intact_tensors(path, run.say, fits):
+                effects[[place_of[id_] for id_ in part[1]["question_ids"]]] = part[0]["effects"]
+        return effects
+
+    effects = hosts.array_from_first(measured).copy()
+    if np.isfinite(effects).all():
         return effects
     model: Decoder = load_next(sources_of(run.config)[cell.model], run.config.dtype, mesh_of(run.config))
     reference = read_mean(run.inputs["attribute"] / cell.name, settings)
-    with progress_bar(
-        run.console, f"{cell.model} model: patching edges", total=sum(len(places.real) for places in todo)
-    ) as advance:
-        for places in todo:
-            patched = attribute(
-                model,
-                texts.batch(places.filled),
-                method="exact",
-                level=settings.level,
-                ablation=ablation_of(settings),
-                reference=reference,
-                edges=edges,
-            )
-            rows = np.asarray(patched.scores)[: len(places.real), edges[:, 0], edges[:, 1]]
-            ids = [texts.ids[place] for place in places.real]
-            _require_finite(rows, ids, cell.model)
-            write_tensors(first_free(folder, ".safetensors"), {"effects": rows}, {"question_ids": ids})
-            effects[places.real] = rows
-            advance(len(places.real))
+
+    def patch_rest(portion: Portion) -> None:
+        finished = [bool(np.isfinite(row).all()) for row in effects]
+        todo = unfinished_batches([stop for _, stop in texts.counted], finished, portion.rows)
+        with progress_bar(
+            run.console, f"{cell.model} model: patching edges", total=sum(len(places.real) for places in todo)
+        ) as advance:
+            for places in todo:
+                patched = attribute(
+                    model,
+                    texts.batch(places.filled),
+                    method="exact",
+                    level=settings.level,
+                    ablation=ablation_of(settings),
+                    reference=reference,
+                    edges=edges,
+                )
+                rows = hosts.to_hosts(patched.scores)[: len(places.real), edges[:, 0], edges[:, 1]]
+                ids = [texts.ids[place] for place in places.real]
+                _require_finite(rows, ids, cell.model)
+                if hosts.is_first():
+                    write_tensors(first_free(folder, ".safetensors"), {"effects": rows}, {"question_ids": ids})
+                effects[places.real] = rows
+                advance(len(places.real))
+
+    asked = Portion(min(settings.batch_size, len(texts.ids)))
+    remedy = f"{SMALLER_TEXTS}, or leave the audit out with --config.audit.edges=0"
+    in_portions(run, "patching edges", asked, patch_rest, least=Portion(fewest_rows(model)), remedy=remedy)
     return effects
 
 
@@ -147,4 +164,5 @@ AUDIT_STAGE = Stage(
     reads=("base", "tuned", "dtype", *SCORING, "audit"),
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select", "attribute"),
+    on_all_hosts=True,
 )

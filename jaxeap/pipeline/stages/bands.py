@@ -10,6 +10,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import write_json
 from jaxeap.pipeline.scoring import Target, Texts, mean_path
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
@@ -54,7 +55,8 @@ def _band(texts: Texts, number: int, bands: int) -> Texts:
 def score_bands(run: StageRun) -> None:
     """Writes bands.json and, where there are several, for each a folder of scores of each model on its own text."""
     bands = run.config.contrast.position_bands
-    write_json(run.folder / BANDS_FILE, {"bands": bands})
+    if hosts.is_first():
+        write_json(run.folder / BANDS_FILE, {"bands": bands})
     if bands == 1:
         return
     selection, settings = selection_of(run.inputs["select"]), run.config.attribution
@@ -64,7 +66,7 @@ def score_bands(run: StageRun) -> None:
             Target(band_folder(run.folder, number, cell), texts, f"{cell.text} text, band {number} of {bands}")
             for number, texts in enumerate(bands_of(whole, bands), start=1)
         ]
-        for target in targets if settings.ablation == "mean" else ():
+        for target in targets if settings.ablation == "mean" and hosts.is_first() else ():
             # What a source is replaced by is the same in every band, or they would not add up.
             mean_path(target.folder).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(mean_path(run.inputs["attribute"] / cell.name), mean_path(target.folder))
@@ -77,4 +79,5 @@ BANDS = Stage(
     reads=("base", "tuned", "dtype", *SCORING, "contrast.position_bands"),
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select", "attribute"),
+    on_all_hosts=True,
 )

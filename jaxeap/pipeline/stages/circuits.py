@@ -30,8 +30,9 @@ from jaxeap.metrics.circuit_contrast import (
 )
 from jaxeap.metrics.layer_flow import ALL, Flow, FlowChange, flow_changes, flow_names, flows
 from jaxeap.models.families import read_model_config
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import read_json, read_tensors, write_json, write_tensors
-from jaxeap.pipeline.circuit_faithfulness import Measured, measure
+from jaxeap.pipeline.circuit_faithfulness import Measured, measure, measured
 from jaxeap.pipeline.pair import ROLES, sources_of
 from jaxeap.pipeline.score_means import ScoreMeans, mean_scores
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
@@ -85,14 +86,21 @@ def contrast_circuits(run: StageRun) -> None:
     graph = EdgeGraph.for_config(config, run.config.attribution.level)
     folds = _folds(len(selection.question_ids), run.config.bootstrap.seed)
     means = {cell.model: _means(run, graph, cell.name, selection.question_ids, folds) for cell in OWN_TEXT}
-    strengths = {role: _strength(means[role], graph, settings.ranked_by) for role in ROLES}
+    strengths = {
+        role: hosts.array_from_first(lambda role=role: _strength(means[role], graph, settings.ranked_by))  # type: ignore[misc]
+        for role in ROLES
+    }
 
     asked = asked_sizes(settings.sizes, graph.num_edges)
     shown = shown_size(asked, settings.max_edges)
     grid = sorted({*asked, shown, *asked_sizes(GRID, graph.num_edges)})
     circuits = {(role, size): each for role in ROLES for size, each in _strongest(strengths[role], graph, grid)}
-    measured = {role: measure(run, role, selection, list(circuits.values())) for role in ROLES}
-    compare = _Comparison(strengths, circuits, {key: place for place, key in enumerate(circuits)}, measured)
+    for role in ROLES:
+        measure(run, role, selection, list(circuits.values()))
+    if not hosts.is_first():
+        return
+    found = {role: measured(run, role, list(circuits.values())) for role in ROLES}
+    compare = _Comparison(strengths, circuits, {key: place for place, key in enumerate(circuits)}, found)
     halves = _halves(means, graph, settings.ranked_by, asked, folds, settings.splits)
     content = {
         "graph": {"level": graph.level, "edges": graph.num_edges},
@@ -106,7 +114,7 @@ def contrast_circuits(run: StageRun) -> None:
         "matched_faithfulness": [{"target": target} | compare.matched(target) for target in settings.faithfulness],
         "layer_flow": _layer_flow(run, graph, means),
         "cross_evaluation": compare.cross_evaluation(),
-        "losses": {role: {"whole": found.whole, "none": found.none} for role, found in measured.items()},
+        "losses": {role: {"whole": each.whole, "none": each.none} for role, each in found.items()},
         "shown": shown,
         **compare.listed(shown),
     }
@@ -289,4 +297,5 @@ CIRCUIT_CONTRAST = Stage(
     reads=("base", "tuned", "dtype", *SCORING, *BOOTSTRAP, "circuits"),
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select", "attribute"),
+    on_all_hosts=True,
 )

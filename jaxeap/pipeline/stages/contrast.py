@@ -163,5 +163,5 @@ CONTRAST = Stage(
     ),
     tuning=("contrast.memory",),
     needs=("respond", "grade", "select", "attribute", "bands"),
-    version=3,
+    version=4,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,16 @@ from typing import Any
 import numpy as np
 
 from jaxeap.metrics import Contrast, Measure, MetricOptions, measures
-from jaxeap.metrics.bootstrap import percentile_interval, resample_weights
-from jaxeap.metrics.complexity import histogram_uppers
+from jaxeap.metrics.bootstrap import resample_weights
 from jaxeap.metrics.controls import (
     CELLS,
     CLAIMED_METRICS,
     CLAIMS,
     Evidence,
+    bootstrap_interval,
     cell_statistics,
     decompose,
     difference_rows,
-    interval_json,
     judge,
     metric_row,
     normalised_intensity,
@@ -28,23 +26,38 @@ from jaxeap.metrics.controls import (
     sensitivity,
 )
 from jaxeap.metrics.entries import BoolArray, FloatArray
+from jaxeap.metrics.paired import largest_magnitudes
+from jaxeap.metrics.stream import ScoreStream
 from jaxeap.metrics.weighting import weighted_mean
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.pair import ROLES
-from jaxeap.pipeline.scores import Scores
-from jaxeap.pipeline.settings import SCORING
+from jaxeap.pipeline.score_stream import stream_of
+from jaxeap.pipeline.settings import SCORING, flat, within
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.pipeline.stages.attribute import CROSS_TEXT, OWN_TEXT, Cell, cells_of, nodes_of, scores_of
+from jaxeap.pipeline.stages.attribute import (
+    CROSS_TEXT,
+    GRADIENT_NORMS,
+    LOSSES,
+    OWN_TEXT,
+    Cell,
+    cells_of,
+    nodes_of,
+)
 from jaxeap.pipeline.stages.audit import audit_of
-from jaxeap.pipeline.stages.contrast import METRICS, contrast_of
+from jaxeap.pipeline.stages.contrast import METRICS, contrast_of, metrics_of
 from jaxeap.pipeline.stages.divergence import divergences_of
 from jaxeap.pipeline.stages.select import selection_of
-from jaxeap.pipeline.stages.truncations import truncated_scores_of, truncations_of
+from jaxeap.pipeline.stages.truncations import truncated_folder, truncations_of
+from jaxeap.pipeline.stages.weights import weights_of
 from jaxeap.report.audit_notes import reading
-from jaxeap.tasks.selection import Role, Selection
+from jaxeap.tasks.jsonl import read_jsonl
+from jaxeap.tasks.selection import Selection
 
 CONTROLS = "controls.json"
 RUN_CONFIG = "config.json"
+COMPARED = (*SCORING, "selection")
+"""Settings that a null pair must share."""
+BOOTSTRAP = ("resamples", "seed", "confidence", "method")
 
 Statistics = dict[Cell, list[FloatArray]]
 """Of each cell, for each metric, [N, ...]."""
@@ -58,26 +71,21 @@ def controls_of(folder: Path) -> dict[str, Any]:
 def control(run: StageRun) -> None:
     """Writes controls.json."""
     selection, compared = selection_of(run.inputs["select"]), contrast_of(run.inputs["contrast"])
-    mask, bootstrap = nodes_of(run.inputs["attribute"]).mask, _bootstrap(run)
-    own = {cell.model: _scores(run, cell, selection) for cell in OWN_TEXT}
-    uppers = dict(
-        zip(own, histogram_uppers([each.scores for each in own.values()], compared.options.bin_range), strict=True)
-    )
+    mask, bootstrap = nodes_of(run.inputs["attribute"]).mask, _bootstrap(run, compared)
+    memory = int(run.config.contrast.memory * 2**30)
+    own = _stream(run, OWN_TEXT[0], selection), _stream(run, OWN_TEXT[1], selection)
+    uppers = dict(zip(ROLES, largest_magnitudes(*own, {"": None}, compared.options)[""], strict=True))
     of_model = {role: measures(compared.options, uppers[role]) for role in ROLES}
+    crossed = set(cells_of(run.inputs["attribute"])) >= set(CROSS_TEXT)
     statistics: Statistics = {
-        cell: cell_statistics(own[cell.model].scores, mask, of_model[cell.model], uppers[cell.model])
-        for cell in OWN_TEXT
+        cell: cell_statistics(_stream(run, cell, selection), mask, of_model[cell.model], uppers[cell.model], memory)
+        for cell in (*OWN_TEXT, *(CROSS_TEXT if crossed else ()))
     }
     content: dict[str, Any] = {
-        "normalised": _normalised(of_model["base"], statistics, own, bootstrap),
-        "sensitivity": _sensitivity(run, own, mask, compared.options, selection, bootstrap),
-    }
-    own.clear()  # Cells are held one at a time from here on.
-    if set(cells_of(run.inputs["attribute"])) >= set(CROSS_TEXT):
-        for cell in CROSS_TEXT:
-            scores = _scores(run, cell, selection).scores
-            statistics[cell] = cell_statistics(scores, mask, of_model[cell.model], uppers[cell.model])
-    content |= {
+        "bootstrap": bootstrap,
+        "headline_bootstrap": {key: getattr(compared, key) for key in BOOTSTRAP},
+        "normalised": _normalised(run, of_model["base"], statistics, bootstrap),
+        "sensitivity": _sensitivity(run, own, mask, compared.options, selection, bootstrap | {"memory_bytes": memory}),
         "two_by_two": _two_by_two(of_model["base"], statistics, bootstrap),
         "same_text": sum(question.base == question.tuned for question in selection.questions),
         "null_split": _null_splits(run, of_model["base"], statistics, compared),
@@ -85,23 +93,28 @@ def control(run: StageRun) -> None:
         "null_pair": _null_pair(run, compared),
         "weights_changed": _weights_changed(run.inputs["weights"]),
     }
-    content["verdicts"] = _verdicts(compared, content, audit_of(run.inputs["audit"]))
+    by_level = metrics_of(run.inputs["contrast"])["breakdowns"].get("difficulty", [])
+    content["verdicts"] = _verdicts(compared, content, audit_of(run.inputs["audit"]), by_level)
     write_json(run.folder / CONTROLS, content)
     for verdict in content["verdicts"]:
         run.say(f"{verdict['claim']}: {verdict['verdict']} ({'; '.join(verdict['reasons'])})")
+        if verdict["levels"] is not None and verdict["levels"]["sure"]:
+            run.say(f"  but {verdict['levels']['text']}")
 
 
-def _bootstrap(run: StageRun) -> dict[str, Any]:
+def _bootstrap(run: StageRun, compared: Contrast) -> dict[str, Any]:
+    """Of the controls' intervals, which are of the headline's kind."""
     settings = run.config.bootstrap
     return {
         "resamples": run.config.controls.resamples,
         "seed": settings.seed,
         "confidence": settings.confidence,
+        "method": compared.method,
     }
 
 
-def _scores(run: StageRun, cell: Cell, selection: Selection) -> Scores:
-    return scores_of(run.inputs["attribute"], cell, selection.question_ids)
+def _stream(run: StageRun, cell: Cell, selection: Selection) -> ScoreStream:
+    return stream_of(run.inputs["attribute"] / cell.name, selection.question_ids)
 
 
 def _two_by_two(
@@ -118,35 +131,34 @@ def _two_by_two(
 
 
 def _normalised(
-    metrics: Sequence[Measure], statistics: Statistics, own: Mapping[Role, Scores], bootstrap: Mapping[str, Any]
+    run: StageRun, metrics: Sequence[Measure], statistics: Statistics, bootstrap: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     (place,) = (place for place, measure in enumerate(metrics) if measure.name == "intensity")
-    base, tuned = own["base"], own["tuned"]
-    return normalised_intensity(
-        (statistics[OWN_TEXT[0]][place], statistics[OWN_TEXT[1]][place]),
-        (base.loss.astype(np.float64), tuned.loss.astype(np.float64)),
-        (base.gradient_norm.astype(np.float64), tuned.gradient_norm.astype(np.float64)),
-        **bootstrap,
+    scored = run.inputs["attribute"]
+    loss, norm = (
+        tuple(np.array([record[cell.name] for _, record in read_jsonl(scored / file)]) for cell in OWN_TEXT)
+        for file in (LOSSES, GRADIENT_NORMS)
     )
+    intensity = statistics[OWN_TEXT[0]][place], statistics[OWN_TEXT[1]][place]
+    return normalised_intensity(intensity, (loss[0], loss[1]), (norm[0], norm[1]), **bootstrap)
 
 
 def _sensitivity(
     run: StageRun,
-    own: Mapping[Role, Scores],
+    own: tuple[ScoreStream, ScoreStream],
     mask: BoolArray,
     options: MetricOptions,
     selection: Selection,
     bootstrap: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    base, tuned = own["base"].scores, own["tuned"].scores
-    found = sensitivity(base, tuned, mask, options, **bootstrap) if run.config.controls.sensitivity else []
+    found = sensitivity(*own, mask, options, **bootstrap) if run.config.controls.sensitivity else []
     if truncations := truncations_of(run.inputs["truncations"]):
-        rows = difference_rows(base, tuned, mask, options, CLAIMED_METRICS, **bootstrap)
+        rows = difference_rows(*own, mask, options, CLAIMED_METRICS, **bootstrap)
         found.append({"setting": "selection.alpha", "value": selection.options.alpha, "default": True, "rows": rows})
     for truncation in truncations:
         alpha = truncation["alpha"]
         base, tuned = (
-            truncated_scores_of(run.inputs["truncations"], alpha, cell, selection.question_ids).scores
+            stream_of(truncated_folder(run.inputs["truncations"], alpha, cell), selection.question_ids)
             for cell in OWN_TEXT
         )
         rows = difference_rows(base, tuned, mask, options, CLAIMED_METRICS, **bootstrap)
@@ -176,7 +188,7 @@ def _null_splits(
 
 
 def _divergence(by_question: Sequence[Mapping[str, Any]], bootstrap: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean over questions, each the mean over its counted tokens, with a percentile interval over questions."""
+    """Mean over questions, each the mean over its counted tokens, with an interval over questions."""
     if not by_question:
         return {"base_text": None, "tuned_text": None, "questions": 0}
     found: dict[str, Any] = {"questions": len(by_question)}
@@ -188,13 +200,19 @@ def _divergence(by_question: Sequence[Mapping[str, Any]], bootstrap: Mapping[str
                 weighted_mean(values, weights)
                 for weights in resample_weights(len(values), bootstrap["resamples"], bootstrap["seed"])
             ]
-            interval = percentile_interval(np.concatenate(draws), bootstrap["confidence"])
-        found[text] = {"value": float(values.mean()), "interval": interval_json(interval, bootstrap["confidence"])}
+            interval = bootstrap_interval(
+                float(values.mean()),
+                np.concatenate(draws),
+                (values.sum() - values) / (len(values) - 1),
+                bootstrap["confidence"],
+                bootstrap["method"],
+            )
+        found[text] = {"value": float(values.mean()), "interval": interval}
     return found
 
 
-def _null_pair(run: StageRun, compared: Contrast) -> list[dict[str, Any]] | None:
-    """The rows of the null pair's contrast.
+def _null_pair(run: StageRun, compared: Contrast) -> dict[str, Any] | None:
+    """The rows of the null pair's contrast, and beside them how far its weights moved and this pair's.
 
     Raises:
       ValueError: it was made with other choices, so its numbers do not compare.
@@ -204,7 +222,8 @@ def _null_pair(run: StageRun, compared: Contrast) -> list[dict[str, Any]] | None
     workdir = Path(run.config.controls.null_run)
     null = Contrast.from_json(read_json(workdir / METRICS)["contrast"])
     settings = read_json(workdir / RUN_CONFIG)
-    ours = {key: _by_key(run.config, key) for key in SCORING}
+    ours = {key: value for key, value in flat(run.config).items() if within(key, COMPARED)}
+    ours = {key: list(value) if isinstance(value, tuple) else value for key, value in ours.items()}
     different = [key for key, value in ours.items() if settings.get(key, value) != value]
     different += [
         f"metrics.{name}"
@@ -216,26 +235,39 @@ def _null_pair(run: StageRun, compared: Contrast) -> list[dict[str, Any]] | None
             f"config.controls.null_run: {workdir} was made with another {', '.join(different)}; make the null pair's "
             "run with the settings of this one"
         )
-    return [metric_row(metric, null.confidence) for metric in null.metrics]
+    return {
+        "tuned": Path(settings["tuned"]).name,
+        "questions": null.examples,
+        "rows": [metric_row(metric, null.confidence) for metric in null.metrics],
+        "bootstrap": {key: getattr(null, key) for key in BOOTSTRAP},
+        "relative_norm": _relative_norm(workdir / "weights"),
+        "relative_norm_of_pair": _relative_norm(run.inputs["weights"]),
+    }
 
 
-def _by_key(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = config[part]
-    return config
+def _relative_norm(folder: Path) -> float | None:
+    """Norm of the change of all weights over that of base's; None where they were not compared."""
+    if (found := weights_of(folder)) is None:
+        return None
+    base, _, change = (
+        sum(column) for column in zip(*(each["squared_norms"] for each in found["tensors"]), strict=True)
+    )
+    return (change / base) ** 0.5 if base > 0 else None
 
 
 def _weights_changed(folder: Path) -> float | None:
     """Share of entries that are another number; None where the weights were not compared."""
-    path = folder / "weights.json"
-    if not path.is_file():
-        return None
-    tensors = json.loads(path.read_text(encoding="utf-8"))["tensors"]
+    tensors = (weights_of(folder) or {"tensors": []})["tensors"]
     entries = sum(tensor["entries"] for tensor in tensors)
     return sum(tensor["changed"] for tensor in tensors) / entries if entries else None
 
 
-def _verdicts(compared: Contrast, content: Mapping[str, Any], audited: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _verdicts(
+    compared: Contrast,
+    content: Mapping[str, Any],
+    audited: Mapping[str, Any],
+    by_level: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
     def by_metric(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return {row["metric"]: row for row in rows}
 
@@ -245,8 +277,9 @@ def _verdicts(compared: Contrast, content: Mapping[str, Any], audited: Mapping[s
         null_split=content["null_split"],
         sensitivity=content["sensitivity"],
         normalised=by_metric(content["normalised"]),
-        null_pair=None if content["null_pair"] is None else by_metric(content["null_pair"]),
+        null_pair=None if content["null_pair"] is None else by_metric(content["null_pair"]["rows"]),
         audit={role: reading(model) for role, model in audited["models"].items()},
+        levels={claim.metric: [each for each in by_level if each["metric"] == claim.metric] for claim in CLAIMS},
     )
     return [judge(claim, evidence) for claim in CLAIMS]
 
@@ -255,7 +288,7 @@ CONTROL = Stage(
     name="controls",
     make=control,
     reads=(
-        *SCORING,
+        *COMPARED,
         "bootstrap.seed",
         "bootstrap.confidence",
         "controls.resamples",
@@ -264,5 +297,7 @@ CONTROL = Stage(
         "controls.seed",
         "controls.null_run",
     ),
+    tuning=("contrast.memory",),
     needs=("select", "attribute", "audit", "truncations", "divergence", "contrast", "weights"),
+    version=2,
 )

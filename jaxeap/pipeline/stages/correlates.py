@@ -22,6 +22,7 @@ from jaxeap.metrics.inference.spearman import rank_correlation
 from jaxeap.metrics.intensity import intensity_per_example
 from jaxeap.metrics.stream import per_example
 from jaxeap.models.families import read_model_config
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.difficulty import difficulties
 from jaxeap.pipeline.pair import ROLES, sources_of
@@ -63,7 +64,8 @@ def correlate(run: StageRun) -> None:
     responses = {role: {r.question_id: r for r in responses_of(run.inputs["respond"], role)} for role in ROLES}
     ids = draw(responses["base"], responses["tuned"], settings.max_questions, settings.seed)
     if not ids:
-        write_json(run.folder / CORRELATES, {"questions": 0, "classes": {}, "associations": [], "logistic": []})
+        if hosts.is_first():
+            write_json(run.folder / CORRELATES, {"questions": 0, "classes": {}, "associations": [], "logistic": []})
         return
     selection = selection_of(run.inputs["select"])
     drawn = dataclasses.replace(
@@ -82,6 +84,8 @@ def correlate(run: StageRun) -> None:
             for folder, which in ((run.folder, texts), (run.inputs["attribute"], known))
         ]
         score_targets(run, cell.model, targets[:1], targets[1:])
+    if not hosts.is_first():
+        return
     with run.console.status("correlating diversity and intensity with what the answers were"):
         _write(run, ids, responses, selection.cut_length)
 
@@ -238,4 +242,5 @@ CORRELATES_STAGE = Stage(
     ),
     tuning=(*SCORING_TUNING, "adapter_base", "contrast.memory"),
     needs=("respond", "grade", "select", "attribute"),
+    on_all_hosts=True,
 )

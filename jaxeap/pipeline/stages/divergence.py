@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxeap.attribution.divergence import head_of, predicting_residuals, token_divergences
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
-from jaxeap.pipeline.artifacts import intact_tensors, read_tensors, write_tensors
-from jaxeap.pipeline.batches import Places, unfinished_batches
+from jaxeap.parallel import hosts
+from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_tensors, write_tensors
+from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
+from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
-from jaxeap.pipeline.scoring import Texts
+from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.jsonl import read_jsonl, write_jsonl
 from jaxeap.tasks.selection import Role
 
 DIVERGENCES = "divergences.jsonl"
-RESIDUALS = "residuals"
+RESIDUALS, SUFFIX = "residuals", ".safetensors"
+REMEDY = f"{SMALLER_TEXTS}, or leave the divergence out with --config.controls.divergence_questions=0"
 
 
 def divergences_of(folder: Path) -> list[dict[str, Any]]:
@@ -39,7 +43,8 @@ def diverge(run: StageRun) -> None:
     settings = run.config.controls
     count = min(settings.divergence_questions, len(selection.question_ids))
     if not count:
-        write_jsonl(run.folder / DIVERGENCES, [])
+        if hosts.is_first():
+            write_jsonl(run.folder / DIVERGENCES, [])
         return
     order = np.random.default_rng(settings.seed).permutation(len(selection.question_ids))
     chosen = np.sort(order[:count]).tolist()
@@ -50,7 +55,10 @@ def diverge(run: StageRun) -> None:
     if other:
         asked["tuned"] = texts["tuned"].some(other)
     head, config = _keep_residuals(run, asked)
+    hosts.require_seen(lambda: sorted((run.folder / RESIDUALS).rglob(f"*{SUFFIX}")))
     found = _divergences(run, asked, head, config)
+    if not hosts.is_first():
+        return
     on_base = found["base"]
     on_tuned = on_base | found.get("tuned", {})
     ids = texts["base"].ids
@@ -69,21 +77,23 @@ def diverge(run: StageRun) -> None:
 def _keep_residuals(run: StageRun, texts: dict[Role, Texts]) -> tuple[Weights, ModelConfig]:
     """Writes the base's residual streams that are not there yet, a file a batch; returns what makes logits of them."""
     model = load_next(sources_of(run.config)["base"], run.config.dtype, mesh_of(run.config))
-    for role, its_texts in texts.items():
-        batches = _batches(its_texts, run.config.attribution.batch_size)
-        with progress_bar(run.console, f"base model on {role} text: predicting", total=len(batches)) as advance:
-            for number, places in enumerate(batches):
-                path = run.folder / RESIDUALS / f"{role}_{number:05d}.safetensors"
-                ids = [its_texts.ids[place] for place in places.real]
-                if not intact_tensors(path, run.say, functools.partial(_is_of, ids)):
-                    rows = _flat(_residuals(model, its_texts, places), its_texts, places.real)
-                    write_tensors(path, {"residuals": rows}, {"question_ids": ids})
-                advance(1)
+
+    def keep_rest(portion: Portion) -> None:
+        for role, its_texts in texts.items():
+            folder = run.folder / RESIDUALS / role
+            kept = _kept(run, folder, its_texts)
+            todo = _batches(its_texts, [id_ in kept for id_ in its_texts.ids], portion)
+            start = functools.partial(_residuals, model, its_texts)
+            with progress_bar(run.console, f"base model on {role} text: predicting", total=len(todo)) as advance:
+                for places, residuals in one_ahead(todo, start):
+                    rows = _flat(residuals, its_texts, places.real)
+                    ids = [its_texts.ids[place] for place in places.real]
+                    if hosts.is_first():
+                        write_tensors(first_free(folder, SUFFIX), {"residuals": rows}, {"question_ids": ids})
+                    advance(1)
+
+    in_portions(run, "predicting", _asked(run), keep_rest, least=Portion(fewest_rows(model)), remedy=REMEDY)
     return head_of(model.weights, model.config), model.config
-
-
-def _is_of(ids: Sequence[str], _: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> bool:
-    return metadata.get("question_ids") == ids
 
 
 def _divergences(
@@ -93,34 +103,71 @@ def _divergences(
     model = load_next(sources_of(run.config)["tuned"], run.config.dtype, mesh_of(run.config))
     head = head_of(model.weights, model.config)
     found: dict[Role, dict[str, float]] = {role: {} for role in texts}
-    for role, its_texts in texts.items():
-        batches = _batches(its_texts, run.config.attribution.batch_size)
-        with progress_bar(run.console, f"tuned model on {role} text: predicting", total=len(batches)) as advance:
-            for number, places in enumerate(batches):
-                tensors, _ = read_tensors(run.folder / RESIDUALS / f"{role}_{number:05d}.safetensors")
-                rows = _flat(_residuals(model, its_texts, places), its_texts, places.real)
-                tokens = token_divergences(head, model.config, rows, base_head, base_config, tensors["residuals"])
-                widths = [_width(its_texts, place) for place in places.real]
-                for place, each in zip(places.real, np.split(tokens, np.cumsum(widths)[:-1]), strict=True):
-                    found[role][its_texts.ids[place]] = float(each.mean(dtype=float))
-                advance(1)
+
+    def compare_rest(portion: Portion) -> None:
+        for role, its_texts in texts.items():
+            kept = _kept(run, run.folder / RESIDUALS / role, its_texts)
+            todo = _batches(its_texts, [id_ in found[role] for id_ in its_texts.ids], portion)
+            start = functools.partial(_residuals, model, its_texts)
+            with progress_bar(run.console, f"tuned model on {role} text: predicting", total=len(todo)) as advance:
+                for places, residuals in one_ahead(todo, start):
+                    rows = _flat(residuals, its_texts, places.real)
+                    base_rows = _read_kept(kept, its_texts, places.real)
+                    tokens = token_divergences(head, model.config, rows, base_head, base_config, base_rows)
+                    widths = [_width(its_texts, place) for place in places.real]
+                    for place, each in zip(places.real, np.split(tokens, np.cumsum(widths)[:-1]), strict=True):
+                        found[role][its_texts.ids[place]] = float(each.mean(dtype=float))
+                    advance(1)
+
+    in_portions(run, "predicting", _asked(run), compare_rest, least=Portion(fewest_rows(model)), remedy=REMEDY)
     _require_finite(found)
     return found
 
 
-def _batches(texts: Texts, batch_size: int) -> list[Places]:
-    return unfinished_batches([stop for _, stop in texts.counted], [False] * len(texts.ids), batch_size)
+def _kept(run: StageRun, folder: Path, texts: Texts) -> dict[str, Path]:
+    """In which file of the folder a question's residual streams lie, by its id."""
+
+    def found() -> dict[str, str]:
+        def fits(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> bool:
+            return "residuals" in tensors and set(metadata.get("question_ids", ())) <= set(texts.ids)
+
+        kept: dict[str, str] = {}
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            if part := intact_tensors(path, run.say, fits):
+                kept |= dict.fromkeys(part[1]["question_ids"], path.name)
+        return kept
+
+    return {id_: folder / name for id_, name in hosts.on_first(found).items()}
 
 
-def _residuals(model: Decoder, texts: Texts, places: Places) -> np.ndarray:
-    batch = texts.batch(places.filled)
-    # float32 holds every bfloat16 number, and safetensors' NumPy side knows no bfloat16.
-    return np.asarray(predicting_residuals(model.weights, model.config, batch)).astype(np.float32)
+def _read_kept(kept: dict[str, Path], texts: Texts, places: Sequence[int]) -> np.ndarray:
+    """[tokens, D] as `_flat` of the same questions, which may have been in other batches then."""
+    rows: dict[str, np.ndarray] = {}
+    for path in dict.fromkeys(kept[texts.ids[place]] for place in places):
+        tensors, metadata = read_tensors(path)
+        there = metadata["question_ids"]
+        widths = [_width(texts, texts.ids.index(id_)) for id_ in there]
+        rows |= dict(zip(there, np.split(tensors["residuals"], np.cumsum(widths)[:-1]), strict=True))
+    return np.concatenate([rows[texts.ids[place]] for place in places])
 
 
-def _flat(residuals: np.ndarray, texts: Texts, places: Sequence[int]) -> np.ndarray:
+def _asked(run: StageRun) -> Portion:
+    return Portion(min(run.config.attribution.batch_size, run.config.controls.divergence_questions))
+
+
+def _batches(texts: Texts, finished: Sequence[bool], portion: Portion) -> list[Places]:
+    return unfinished_batches([stop for _, stop in texts.counted], finished, portion.rows)
+
+
+def _residuals(model: Decoder, texts: Texts, places: Places) -> jax.Array:
+    return predicting_residuals(model.weights, model.config, texts.batch(places.filled))
+
+
+def _flat(residuals: jax.Array, texts: Texts, places: Sequence[int]) -> np.ndarray:
     """[B, W, D] of a batch -> [tokens, D], the counted tokens of its real questions one after another."""
-    return np.concatenate([residuals[row, : _width(texts, place)] for row, place in enumerate(places)])
+    # float32 holds every bfloat16 number, and safetensors' NumPy side knows no bfloat16.
+    rows = hosts.to_hosts(residuals).astype(np.float32)
+    return np.concatenate([rows[row, : _width(texts, place)] for row, place in enumerate(places)])
 
 
 def _width(texts: Texts, place: int) -> int:
@@ -144,4 +191,5 @@ DIVERGENCE = Stage(
     reads=("base", "tuned", "dtype", "controls.divergence_questions", "controls.seed"),
     tuning=("attribution.batch_size", "adapter_base", "mesh"),
     needs=("select",),
+    on_all_hosts=True,
 )

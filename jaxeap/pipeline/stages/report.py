@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from jaxeap.metrics import Contrast
 from jaxeap.pipeline.page_content import page_content
+from jaxeap.pipeline.score_stream import stream_of
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of, scores_of
+from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of
 from jaxeap.pipeline.stages.audit import audit_of
 from jaxeap.pipeline.stages.circuits import shown_circuits_of
 from jaxeap.pipeline.stages.contrast import contrast_of, layers_of
@@ -43,11 +44,11 @@ def report(run: StageRun) -> None:
 def _draw(run: StageRun, question_ids: Sequence[str], compared: Contrast) -> None:
     scored = run.inputs["attribute"]
     nodes = nodes_of(scored)
-    base, tuned = (scores_of(scored, cell, question_ids) for cell in OWN_TEXT)
+    base, tuned = (stream_of(scored / cell.name, question_ids) for cell in OWN_TEXT)
     write_figures(
         run.folder / FIGURES,
-        base.scores,
-        tuned.scores,
+        base,
+        tuned,
         nodes.mask,
         nodes.sources,
         nodes.destinations,
@@ -81,5 +82,5 @@ REPORT = Stage(
         "controls",
         "correlates",
     ),
-    version=3,
+    version=4,
 )

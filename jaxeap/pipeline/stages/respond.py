@@ -10,9 +10,15 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax
+
+from jaxeap.models.config import ModelConfig
 from jaxeap.models.load import check_files
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, read_json, write_json
+from jaxeap.pipeline.fingerprint import fingerprint
 from jaxeap.pipeline.model_source import ModelSource
+from jaxeap.pipeline.out_of_memory import Portion, in_portions
 from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
 from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
 from jaxeap.pipeline.questions import choose_questions, draw_questions
@@ -23,6 +29,7 @@ from jaxeap.pipeline.vocabulary import VocabularyFindings, check_vocabularies
 from jaxeap.sampling.continuous import Answer
 from jaxeap.sampling.generate import answers
 from jaxeap.sampling.options import SamplingOptions
+from jaxeap.sampling.paged_cache import cache_layout
 from jaxeap.sampling.stop_strings import cut_text
 from jaxeap.tasks.grading import Verdict, read_verdicts, write_verdicts
 from jaxeap.tasks.imported import Imported, read_imported, require_tokens_of
@@ -105,10 +112,11 @@ def respond(run: StageRun) -> None:
     for role, source in sources.items():
         if source.adapted is not None:
             run.say(f"{role} is the adapter {source}")
-    write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
+    if hosts.is_first():
+        write_json(run.folder / VOCABULARY, dataclasses.asdict(vocabulary))
     tokenizers = {role: load_tokenizer(sources[role].tokenizer_folder) for role in ROLES}
     if config.responses == IMPORTED:
-        _import(run, sources, tokenizers)
+        hosts.on_first(lambda: _import(run, sources, tokenizers))
         return
     questions = choose_questions(
         config.questions,
@@ -120,19 +128,22 @@ def respond(run: StageRun) -> None:
         split=config.question_split,
     )
     prompts = pair_prompts(tokenizers["base"], tokenizers["tuned"], questions, config.template, config.chat_template)
-    write_questions(run.folder / QUESTIONS, questions)
+    hosts.require_same("prompt", {"any": fingerprint({"tokens": prompts})})
+    if hosts.is_first():
+        write_questions(run.folder / QUESTIONS, questions)
     for role in ROLES:
         parts = run.folder / f"{role}_parts"
         paths = [run.folder / _file(role, sample) for sample in range(run.config.sampling.samples)]
-        if not all(path.is_file() for path in paths):
-            _discard_damaged(run, parts, {question.id for question in questions})
+        if not hosts.on_first(lambda paths=paths: all(path.is_file() for path in paths)):  # type: ignore[misc]
             _answer_rest(run, role, sources[role], tokenizers[role], questions, prompts, parts)
-            written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
-            for sample, path in enumerate(paths):
-                write_responses(path, [written[question.id, sample] for question in questions])
-            finished = sum(response.finished for response in written.values())
-            run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
-        shutil.rmtree(parts, ignore_errors=True)
+            if hosts.is_first():
+                written = {(part.question_id, part.sample): _response(part) for part in _read_parts(parts)}
+                for sample, path in enumerate(paths):
+                    write_responses(path, [written[question.id, sample] for question in questions])
+                finished = sum(response.finished for response in written.values())
+                run.say(f"{role}: {len(written)} answers, {finished} of them ended by the model itself")
+        if hosts.is_first():
+            shutil.rmtree(parts, ignore_errors=True)
 
 
 def _import(
@@ -183,33 +194,68 @@ def _answer_rest(
     parts: Path,
 ) -> None:
     """Has the model answer what is not answered yet, and keeps answers as they end."""
-    options = SamplingOptions(**run.config.sampling)
+    asked = SamplingOptions(**run.config.sampling)
     place_of = {question.id: place for place, question in enumerate(questions)}
-    done = {(place_of[part.question_id], part.sample) for part in _read_parts(parts)}
-    if len(done) == len(questions) * options.samples:
+
+    def written() -> list[tuple[int, int]]:
+        return [(place_of[part.question_id], part.sample) for part in _read_parts(parts)]
+
+    def answered() -> set[tuple[int, int]]:
+        return {(place, sample) for place, sample in hosts.on_first(written)}
+
+    hosts.on_first(lambda: _discard_damaged(run, parts, set(place_of)))
+    if len(answered()) == (total := len(questions) * asked.samples):
         return
     stops = stop_tokens(source.generation_folder, tokenizer)
-    ended: list[_Part] = []
-    written_at = time.monotonic()
-    try:
-        for answer in answers(
-            load_next(source, run.config.dtype, mesh_of(run.config)),
-            prompts,
-            options,
-            stop_tokens=stops,
-            done=done,
-            tokenizer=tokenizer,
-            description=f"{role}: answering",
-        ):
-            question, prompt = questions[answer.place], prompts[answer.place]
-            ended.append(_part(tokenizer, question, prompt, answer, stops, options.stop_strings))
-            if len(ended) >= options.batch_size or time.monotonic() - written_at > SECONDS_BETWEEN_PARTS:
+    model = load_next(source, run.config.dtype, mesh_of(run.config))
+
+    rows, longest = min(asked.batch_size, total), max(map(len, prompts))
+
+    def answer_rest(portion: Portion) -> None:
+        options = _within(asked, model.config, portion.rows, rows, longest)
+        ended: list[_Part] = []
+        written_at = time.monotonic()
+        try:
+            for answer in answers(
+                model,
+                prompts,
+                options,
+                stop_tokens=stops,
+                done=answered(),
+                tokenizer=tokenizer,
+                description=f"{role}: answering",
+            ):
+                if not hosts.is_first():
+                    continue
+                question, prompt = questions[answer.place], prompts[answer.place]
+                ended.append(_part(tokenizer, question, prompt, answer, stops, options.stop_strings))
+                if len(ended) >= options.batch_size or time.monotonic() - written_at > SECONDS_BETWEEN_PARTS:
+                    _write_part(parts, ended)
+                    ended, written_at = [], time.monotonic()
+        except jax.errors.JaxRuntimeError:
+            if ended:
                 _write_part(parts, ended)
-                ended, written_at = [], time.monotonic()
+            raise
+        if ended:
+            _write_part(parts, ended)
+
+    remedy = "lower --config.sampling.max_new_tokens, or cut the weights over more devices (--config.mesh.tensor)"
+    try:
+        in_portions(run, "answering", Portion(rows), answer_rest, remedy=remedy)
     except ValueError as error:
         raise ValueError(f"{role} model ({source}): {error}") from error
-    if ended:
-        _write_part(parts, ended)
+
+
+def _within(options: SamplingOptions, config: ModelConfig, rows: int, asked: int, longest: int) -> SamplingOptions:
+    """The options for `rows` answers at once instead of the `asked` ones: a cache whose size was set shrinks with them.
+
+    But not below the room for one answer to the longest prompt, of `longest` tokens.
+    """
+    if options.cache_tokens is None or rows == asked:
+        return dataclasses.replace(options, batch_size=rows)
+    layout = cache_layout(config, options, rows, longest)
+    tokens = max(layout.longest * layout.slots, options.cache_tokens * rows // asked)
+    return dataclasses.replace(options, batch_size=rows, cache_tokens=tokens)
 
 
 def _part(
@@ -282,4 +328,5 @@ RESPOND = Stage(
     ),
     tuning=("sampling.batch_size", "sampling.cache_block", "sampling.cache_tokens", "adapter_base", "mesh"),
     version=3,
+    on_all_hosts=True,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.scores import Scores, read_scores
 from jaxeap.pipeline.scoring import Target, Texts
@@ -24,16 +25,22 @@ def truncations_of(folder: Path) -> list[dict[str, Any]]:
     return read_json(folder / ALPHAS)
 
 
+def truncated_folder(folder: Path, alpha: float, cell: Cell) -> Path:
+    """Of one cell's scores at another alpha, in the finished stage's folder."""
+    return _folder(folder, alpha) / cell.name
+
+
 def truncated_scores_of(folder: Path, alpha: float, cell: Cell, question_ids: list[str]) -> Scores:
     """One cell's scores at another alpha, from the finished stage's folder."""
-    return read_scores(_folder(folder, alpha) / cell.name, question_ids)
+    return read_scores(truncated_folder(folder, alpha, cell), question_ids)
 
 
 def score_truncations(run: StageRun) -> None:
     """Writes alphas.json and, for each alpha, a folder of scores of each model on its own text."""
     alphas = tuple(float(alpha) for alpha in run.config.controls.alphas)
     if not alphas:
-        write_json(run.folder / ALPHAS, [])
+        if hosts.is_first():
+            write_json(run.folder / ALPHAS, [])
         return
     answered, graded = run.inputs["respond"], run.inputs["grade"]
     selection, settings = selection_of(run.inputs["select"]), run.config.attribution
@@ -59,7 +66,8 @@ def score_truncations(run: StageRun) -> None:
     made = [
         {"alpha": alpha, "cut_length": each.cut_length} for alpha, each in zip(alphas, swept.selections, strict=True)
     ]
-    write_json(run.folder / ALPHAS, made)
+    if hosts.is_first():
+        write_json(run.folder / ALPHAS, made)
     run.say(
         "other truncations: " + ", ".join(f"alpha {each['alpha']:g} ({each['cut_length']} tokens)" for each in made)
     )
@@ -75,4 +83,5 @@ TRUNCATIONS = Stage(
     reads=("base", "tuned", "dtype", *SCORING, "controls.alphas"),
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("respond", "grade", "select", "attribute"),
+    on_all_hosts=True,
 )

@@ -6,16 +6,26 @@ plot     as a figure
 """
 
 from jaxeap.report.compare.plot import comparison_plot
-from jaxeap.report.compare.runs import Axis, RunComparison, RunResult, compare_results
-from jaxeap.report.compare.table import comparison_cells, comparison_markdown, comparison_table
+from jaxeap.report.compare.runs import Axis, BeyondFirst, RunComparison, RunResult, compare_results, incomparable
+from jaxeap.report.compare.table import (
+    beyond_first_cells,
+    beyond_first_table,
+    comparison_cells,
+    comparison_markdown,
+    comparison_table,
+)
 
 __all__ = [
     "Axis",
+    "BeyondFirst",
     "RunComparison",
     "RunResult",
+    "beyond_first_cells",
+    "beyond_first_table",
     "compare_results",
     "comparison_cells",
     "comparison_markdown",
     "comparison_plot",
     "comparison_table",
+    "incomparable",
 ]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxeap.metrics.change_difference import ChangeDifference
 from jaxeap.metrics.contrast import Contrast, MetricContrast
 
 TUNED = "tuned"
@@ -23,6 +24,8 @@ MEANING = {
     "metrics.entries": "the metrics are computed over different entries",
 }
 """What a difference in a setting does to a comparison; of others the name says it."""
+INCOMPARABLE = ("attribution", "metrics", "version of attribute")
+"""Settings of which runs that differ have numbers of different kinds, whose changes cannot be subtracted."""
 _NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\D*)")
 
 
@@ -58,20 +61,44 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True)
+class BeyondFirst:
+    """How much more one run changed than the first.
+
+    Attributes:
+      run: its name.
+      rows: one for each metric that is compared.
+      missing: why there are none; "" where there are.
+    """
+
+    run: str
+    rows: tuple[ChangeDifference, ...]
+    missing: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class RunComparison:
     """Several runs.
 
     Attributes:
       runs: in the order given.
       differing: setting -> its value in each run, of those that are not the same in all; None where a run has none.
-      warnings: what may mislead, in words.
+      besides: what differs besides the tuned model, in words.
+      cautions: what else may mislead, in words.
       axis: where the runs are a series.
+      beyond_first: of every run but the first; empty where it was not computed.
     """
 
     runs: tuple[RunResult, ...]
     differing: dict[str, list[Any]]
-    warnings: tuple[str, ...]
+    besides: tuple[str, ...]
+    cautions: tuple[str, ...]
     axis: Axis | None
+    beyond_first: tuple[BeyondFirst, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that may mislead."""
+        return self.besides + self.cautions
 
     def metric_names(self) -> dict[str, str]:
         """Name and title of every metric that some run has."""
@@ -104,13 +131,27 @@ class RunComparison:
             "runs": runs,
             "metrics": metrics,
             "differing": self.differing,
-            "warnings": list(self.warnings),
+            "besides": list(self.besides),
+            "cautions": list(self.cautions),
             "axis": axis,
+            "beyond_first": [
+                {
+                    "run": each.run,
+                    "reference": self.runs[0].name,
+                    "rows": [row.to_json(self.runs[0].contrast.confidence) for row in each.rows],
+                    "missing": each.missing,
+                }
+                for each in self.beyond_first
+            ],
         }
 
 
-def compare_results(runs: Sequence[RunResult]) -> RunComparison:
+def compare_results(runs: Sequence[RunResult], beyond_first: Sequence[BeyondFirst] = ()) -> RunComparison:
     """Sets finished runs side by side.
+
+    Args:
+      runs: two or more.
+      beyond_first: as in `RunComparison`.
 
     Raises:
       ValueError: fewer than two runs, or one of them twice.
@@ -120,7 +161,21 @@ def compare_results(runs: Sequence[RunResult]) -> RunComparison:
     if len(folders := {run.folder for run in runs}) < len(runs):
         raise ValueError(f"a run is given twice: {', '.join(run.folder for run in runs)} are {len(folders)} folders")
     differing = _differing(runs)
-    return RunComparison(tuple(runs), differing, tuple(_warnings(runs, differing)), _axis(runs, differing))
+    return RunComparison(
+        tuple(runs),
+        differing,
+        tuple(_besides(runs, differing)),
+        tuple(_cautions(runs, differing)),
+        _axis(runs, differing),
+        tuple(beyond_first),
+    )
+
+
+def incomparable(first: RunResult, run: RunResult) -> list[str]:
+    """The settings of `INCOMPARABLE` in which two runs differ."""
+    keys = dict.fromkeys((*first.settings, *run.settings))
+    differing = [key for key in keys if first.settings.get(key) != run.settings.get(key)]
+    return [key for key in differing if any(key == each or key.startswith(f"{each}.") for each in INCOMPARABLE)]
 
 
 def distinct_names(folders: Sequence[str]) -> list[str]:
@@ -139,14 +194,20 @@ def _differing(runs: Sequence[RunResult]) -> dict[str, list[Any]]:
     return {key: of_runs for key, of_runs in values.items() if any(value != of_runs[0] for value in of_runs)}
 
 
-def _warnings(runs: Sequence[RunResult], differing: Mapping[str, Sequence[Any]]) -> list[str]:
+def _besides(runs: Sequence[RunResult], differing: Mapping[str, Sequence[Any]]) -> list[str]:
     said = []
     for key, values in differing.items():
         if key == TUNED:
             continue
         shown = [run.base for run in runs] if key == "base" else values
         each = ", ".join(f"{run.name} {_short(value)}" for run, value in zip(runs, shown, strict=True))
-        said.append(f"config.{key} differs ({each})" + (f": {MEANING[key]}" if key in MEANING else ""))
+        name = key if key.startswith("version of") else f"config.{key}"
+        said.append(f"{name} differs ({each})" + (f": {MEANING[key]}" if key in MEANING else ""))
+    return said
+
+
+def _cautions(runs: Sequence[RunResult], differing: Mapping[str, Sequence[Any]]) -> list[str]:
+    said = []
     if TUNED not in differing:
         said.append("the tuned model is the same in all runs")
     common = set.intersection(*(set(run.questions) for run in runs))

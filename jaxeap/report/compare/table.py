@@ -10,6 +10,11 @@ from jaxeap.report import notation
 from jaxeap.report.compare.runs import RunComparison
 
 TITLE = "Runs side by side"
+BEYOND_TITLE = "How much more each run changed than the first"
+BEYOND_NOTE = (
+    "A run's change is tuned − base over its own questions. Intervals resample questions (percentiles): those that two "
+    "runs have in common are drawn for both, the others apart"
+)
 
 
 def comparison_cells(comparison: RunComparison) -> list[tuple[str, ...]]:
@@ -36,11 +41,43 @@ def comparison_cells(comparison: RunComparison) -> list[tuple[str, ...]]:
     return cells
 
 
+def beyond_first_cells(comparison: RunComparison) -> list[tuple[str, ...]]:
+    """How much more each run changed than the first: a header and the rows; the header alone where there are none."""
+    first = comparison.runs[0]
+    interval = f"{100 * first.contrast.confidence:g}% interval"
+    header = ("Metric", "Run", f"Change − that of {first.name}", interval, "Questions", "On common ones", interval)
+    by_metric: dict[str, list[tuple[str, ...]]] = {}
+    for each in comparison.beyond_first:
+        for row in each.rows:
+            drawn = {"paired": "the same", "partly paired": f"{row.common:,} common", "unpaired": "none common"}
+            cells = (
+                notation.signed(row.difference),
+                notation.interval(row.interval),
+                drawn[row.drawn],
+                notation.signed(row.common_difference),
+                notation.interval(row.common_interval),
+            )
+            rows = by_metric.setdefault(row.name, [])
+            rows.append(("" if rows else row.title, each.run, *cells))
+    return [header, *(row for rows in by_metric.values() for row in rows)]
+
+
 def comparison_table(comparison: RunComparison) -> Table:
     """For the terminal, what may mislead in the caption."""
-    header, *rows = comparison_cells(comparison)
+    return _table(TITLE, comparison_cells(comparison), _notes(comparison))
+
+
+def beyond_first_table(comparison: RunComparison) -> Table | None:
+    """For the terminal; None where no run was held against the first."""
+    if not comparison.beyond_first:
+        return None
+    return _table(BEYOND_TITLE, beyond_first_cells(comparison), _beyond_notes(comparison))
+
+
+def _table(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> Table:
+    header, *rows = cells
     table = Table(
-        title=Text(TITLE), caption=Text("\n".join(_notes(comparison))), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        title=Text(title), caption=Text("\n".join(notes)), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
         title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
     )  # fmt: skip
     for place, name in enumerate(header):
@@ -59,9 +96,22 @@ def comparison_markdown(comparison: RunComparison) -> str:
         f"# {TITLE}",
         _markdown(comparison_cells(comparison), 2),
         "\n".join(f"- {note}" for note in _notes(comparison)),
+        *_beyond_markdown(comparison),
         _markdown(models, 3),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _beyond_markdown(comparison: RunComparison) -> list[str]:
+    if not comparison.beyond_first:
+        return []
+    notes = "\n".join(f"- {note}" for note in _beyond_notes(comparison))
+    return [f"## {BEYOND_TITLE}", _markdown(beyond_first_cells(comparison), 2), notes]
+
+
+def _beyond_notes(comparison: RunComparison) -> list[str]:
+    missing = [f"{each.run}: {each.missing}." for each in comparison.beyond_first if each.missing]
+    return [*missing, f"{BEYOND_NOTE}."]
 
 
 def _notes(comparison: RunComparison) -> list[str]:

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from jaxeap.metrics.layer_flow import kind_of_node
-from jaxeap.metrics.node_names import layer_of_node
+from jaxeap.metrics.node_names import kind_of_node, layer_of_node
 from jaxeap.report.files import replacing
 
 NAMESPACE = "http://graphml.graphdrawing.org/xmlns"

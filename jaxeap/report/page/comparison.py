@@ -50,8 +50,9 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
             "bars leave 0 out.",
             "That one interval leaves 0 out and another holds it does not mean that the two runs differ: compare the "
             "intervals with each other.",
-            {"metrics": metrics, "warnings": comparison["warnings"]},
+            {"metrics": metrics, "besides": comparison["besides"], "cautions": comparison["cautions"]},
         ),
+        _beyond_first(comparison),
         Panel(
             "by_metric", "Metric by metric", "Plot",
             "The difference in each run with its interval, filled where it leaves 0 out; along a series of checkpoints "
@@ -67,6 +68,32 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
         ),
     ]  # fmt: skip
     return render_template("comparison.html", shown, SCRIPTS, title="Runs side by side", runs=comparison["runs"])
+
+
+def _beyond_first(comparison: Mapping[str, Any]) -> Panel:
+    first, found = comparison["runs"][0]["name"], comparison["beyond_first"]
+    by_metric: dict[str, dict[str, Any]] = {}
+    for each in found:
+        for row in each["rows"]:
+            metric = by_metric.setdefault(row["metric"], {"title": row["title"], "rows": []})
+            metric["rows"].append(row | {"run": each["run"]})
+    for metric in by_metric.values():
+        limit = common_limit((row["difference"], bounds(row["interval"])) for row in metric["rows"])
+        metric["rows"] = [row | {"strip": strip(row["difference"], row["interval"], limit)} for row in metric["rows"]]
+    return Panel(
+        "beyond_first", "How much more each run changed than the first", "Beyond the first",
+        f"Each row is the run's change (tuned − base) minus that of {first}, with an interval over questions: those "
+        "that both runs have are drawn for both, so that what a question does to both cancels.",
+        "Where the questions are not the same, part of a difference may lie in them: look at the common ones. And one "
+        "run of a method is no evidence for the method.",
+        {
+            "first": first,
+            "metrics": list(by_metric.values()),
+            "missing": [f"{each['run']}: {each['missing']}" for each in found if each["missing"]],
+        }
+        if found else None,
+        missing="The runs' changes were not held against each other.",
+    )  # fmt: skip
 
 
 def _metric(name: str, rows: list[Mapping[str, Any] | None], names: list[str]) -> dict[str, Any]:

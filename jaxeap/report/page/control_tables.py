@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from jaxeap.report.controls_table import intervals_note, null_pair_note
 from jaxeap.report.page.strip import common_limit, own_strip, strip
 from jaxeap.report.page.wording import bounds
 
@@ -24,7 +25,8 @@ def view(controls: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "null_split": null_splits(controls.get("null_split") or [], titles),
         "sensitivity": sensitivity(controls.get("sensitivity") or []),
         "divergence": [(text, divergence[text]) for text in ("base_text", "tuned_text") if divergence.get(text)],
-        "null_pair": with_strips(controls.get("null_pair") or []),
+        "null_pair": null_pair(controls.get("null_pair")),
+        "intervals": intervals_note(controls) if "bootstrap" in controls else None,
         "weights_changed": controls.get("weights_changed"),
     }
 
@@ -42,6 +44,11 @@ def with_strips(rows: Iterable[Mapping[str, Any]]) -> Rows:
     for row in rows:
         found.append(dict(row) | {"strip": own_strip(row["difference"], row["interval"])})
     return found
+
+
+def null_pair(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the null pair was, and its rows."""
+    return None if found is None else {"note": null_pair_note(found), "rows": with_strips(found["rows"])}
 
 
 def null_splits(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Rows:

@@ -73,9 +73,9 @@ def facts(content: Content) -> list[str]:
     settings, questions = content.settings, content.metrics["contrast"]["examples"]
     found = [wording.count(questions, "question")]
     if answers := content.metrics.get("answers"):
-        accuracy = answers["accuracy"]
+        base, tuned = (notation.share(answers["accuracy"][role]) for role in ("base", "tuned"))
         found[0] += f" of {answers['questions']:,}"
-        found.append(f"right answers: base {wording.share(accuracy['base'])}, tuned {wording.share(accuracy['tuned'])}")
+        found.append(f"right answers: base {base}, tuned {tuned}")
     if content.edges is not None:
         edges = wording.count(int(content.edges.mask.sum()), "edge")
         found.append(f"{edges} at {content.edges.level} level")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxeap.report import notation
 from jaxeap.report.page.content import Content
 from jaxeap.report.page.wording import bounds
 
@@ -110,13 +111,33 @@ def circuits_view(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     sizes = {row["edges"] for row in content["matched_size"]}
     return {
         "matched_size": content["matched_size"],
-        "matched_faithfulness": content.get("matched_faithfulness") or [],
+        "matched_faithfulness": [
+            matched_faithfulness(row, content["graph"]["edges"]) for row in content.get("matched_faithfulness") or []
+        ],
+        "halves": any(row.get("halves") for row in content["matched_size"]),
+        "beyond_noise": [row["edges"] for row in content["matched_size"] if beyond_noise(row.get("halves") or {})],
         "crossed": [(edges, crossed[edges]) for edges in sorted(crossed) if edges in sizes or len(crossed) <= 8],
         "changes": {
             kind: (content.get("changes") or {}).get(kind, [])[:8]
             for kind in ("appear", "vanish", "strengthen", "weaken")
         },
     }
+
+
+def matched_faithfulness(row: Mapping[str, Any], all_edges: int) -> dict[str, Any]:
+    """How many edges each model needs; of the whole graph, which is faithful by itself, nothing is compared."""
+    edges = {role: row[role]["edges"] if row[role] else None for role in ("base", "tuned")}
+    compared = all(number is not None and number < all_edges for number in edges.values())
+    words = {None: "none", all_edges: "none short of the whole graph"}
+    found: dict[str, Any] = {role: words.get(number, f"{number:,}" if number else "") for role, number in edges.items()}
+    found |= {key: row[key] if compared else notation.UNDEFINED for key in ("appear", "vanish")}
+    return found | {"target": row["target"], "jaccard": row["jaccard"] if compared else None}
+
+
+def beyond_noise(halves: Mapping[str, Any]) -> bool:
+    """Circuits of halves agree less between the models than within either of them."""
+    between, *within = (halves.get(key) for key in ("between", "within_base", "within_tuned"))
+    return between is not None and all(each is not None and between < each for each in within)
 
 
 def circuits_data(content: Mapping[str, Any] | None) -> dict[str, Any]:

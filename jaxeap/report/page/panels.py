@@ -93,10 +93,11 @@ def _circuit_contrast(content: Content) -> Panel:
     view = lines.circuits_view(content.circuits)
     return Panel(
         "overlap", "How much the circuits share", "Overlap",
-        "At each size both circuits hold the same number of edges; overlap of 1 means the same edges; dotted "
-        "lines show what random circuits of that size, and two halves of one model's questions, share.",
-        "Edges near the cut change sides by noise alone, so even two halves of one model's questions share less than "
-        "everything.",
+        "At each size both circuits hold the same number of edges; overlap of 1 means the same edges, and the dotted "
+        "line is what random circuits share. In the second plot every circuit comes from half of the questions: only "
+        "where base and tuned share less than both models do with themselves is it more than noise.",
+        "Edges near the cut change sides by noise alone, and more so with fewer questions: compare the lines of the "
+        "second plot with each other, not with those of the first.",
         view, {"overlap": lines.circuits_data(content.circuits)} if view is not None else {},
         missing=content.notes.get("circuits", "No circuits were compared: the stage circuits was left out."),
     )  # fmt: skip

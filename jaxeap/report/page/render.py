@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from jaxeap.report import notation
 from jaxeap.report.files import write_text
 from jaxeap.report.page import wording
 from jaxeap.report.page.content import Content
@@ -103,7 +104,7 @@ def _environment() -> jinja2.Environment:
         "percent": wording.percent,
         "interval": wording.interval,
         "p_value": wording.p_value,
-        "share": wording.share,
+        "share": notation.share,
         "seconds": wording.seconds,
         "script_json": script_json,
     }

@@ -45,15 +45,6 @@ def p_value(value: float | None) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
-def share(value: float | None) -> str:
-    """A percentage; neither 0% nor 100% is written where it is not exactly that."""
-    if value is None:
-        return notation.UNDEFINED
-    if value in (0, 1):
-        return f"{value:.0%}"
-    return "< 0.1%" if value < 0.001 else "> 99.9%" if value > 0.999 else f"{value:.1%}"
-
-
 def seconds(value: float) -> str:
     """A duration as one would say it."""
     if value < 60:

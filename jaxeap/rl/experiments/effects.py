@@ -12,6 +12,9 @@ from jaxeap.metrics.bootstrap import Interval
 from jaxeap.rl.experiments.comparison import Changes
 from jaxeap.rl.experiments.seed_bootstrap import seed_interval
 
+SIGNED = ("kurtosis",)
+"""Metrics that can be below 0; of every other one the relative change is at least -1."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
@@ -76,17 +79,24 @@ def effects(
         paired = [name for name in having if name in held and held[name].base.get(metric)]
         # Resamples are put against others of the control, so that their questions vary independently; the two share
         # most questions and the base, so the interval is rather too wide than too narrow.
-        beyond = [having[name].relative[metric] - np.roll(held[name].relative[metric], 1) for name in paired]
+        beyond_draws = [having[name].relative[metric] - np.roll(held[name].relative[metric], 1) for name in paired]
+        beyond = [points[name] - relative_change(held[name], metric) for name in paired]
+        raw = [found.tuned[metric] - found.base[metric] for found in having.values()]
+        relative = seed_interval(
+            list(points.values()), [found.relative[metric] for found in having.values()], confidence, seed
+        )
         result[metric] = Effect(
             metric,
             title,
             seeds=points,
             relative=_mean(list(points.values())),
-            interval=seed_interval([found.relative[metric] for found in having.values()], confidence, seed),
-            difference=_mean([found.tuned[metric] - found.base[metric] for found in having.values()]),
-            difference_interval=seed_interval([each.difference[metric] for each in having.values()], confidence, seed),
-            beyond=_mean([points[name] - relative_change(held[name], metric) for name in paired]),
-            beyond_interval=seed_interval(beyond, confidence, seed),
+            interval=_possible(metric, relative),
+            difference=_mean(raw),
+            difference_interval=seed_interval(
+                raw, [found.difference[metric] for found in having.values()], confidence, seed
+            ),
+            beyond=_mean(beyond),
+            beyond_interval=seed_interval(beyond, beyond_draws, confidence, seed),
         )
     return result
 
@@ -94,6 +104,13 @@ def effects(
 def relative_change(found: Changes, metric: str) -> float:
     """(tuned - base) / |base| of the questions as they are."""
     return (found.tuned[metric] - found.base[metric]) / abs(found.base[metric])
+
+
+def _possible(metric: str, interval: Interval | None) -> Interval | None:
+    """An interval of relative changes, without what no change can be."""
+    if interval is None or metric in SIGNED:
+        return interval
+    return max(interval[0], -1.0), interval[1]
 
 
 def _mean(values: list[float]) -> float | None:

@@ -14,10 +14,18 @@ from matplotlib.figure import Figure
 from jaxeap.rl.experiments.claims import PAPER_DIRECTIONS, direction
 from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
-from jaxeap.rl.experiments.effect_plots import line_panels
+from jaxeap.rl.experiments.effect_plots import LinePanel, line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, beyond_cells, effect_cells, markdown_table
 from jaxeap.rl.experiments.effects import Effect
-from jaxeap.rl.experiments.pages import how_made, interval_words, intervals_note, limits, missing_notes
+from jaxeap.rl.experiments.pages import (
+    how_made,
+    interval_words,
+    intervals_note,
+    limits,
+    mean_notes,
+    missing_notes,
+    points_words,
+)
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, base_cell
 from jaxeap.rl.experiments.rl_methods import TITLES
 from jaxeap.rl.experiments.seed_bootstrap import student_interval
@@ -81,18 +89,20 @@ def figures(
     """Accuracy, on trained levels and on the one left out, and the metrics, against the weight."""
     by_name = {each.name: each for each in found}
     weights, confidence = sorted(config.weights), config.bootstrap.confidence
-    panels: dict[str, dict[str, list]] = {}
+    panels = []
     for level in LEVELS:
-        title = f"Gain of accuracy: {level}{' (not trained)' if level == config.held_out else ''}"
-        panels[title] = {}
+        lines = {}
         for method in config.methods:
-            gains = [(weight, _level_gains(by_name[_name(method, weight)], level)) for weight in weights]
-            panels[title][TITLES[method]] = [
-                (weight, float(np.mean(values)), student_interval(values, confidence)) for weight, values in gains
+            after = [(weight, _levels(by_name[_name(method, weight)], level)) for weight in weights]
+            lines[TITLES[method]] = [
+                (weight, float(np.mean(values)), student_interval(values, confidence)) for weight, values in after
             ]
+        before = float(np.mean([levels[level] for levels in found[0].base_levels.values()]))
+        title = f"Accuracy: {level}{' (not trained)' if level == config.held_out else ''}"
+        panels.append(LinePanel(title, lines, "share", (0.0, 1.0), before))
     for metric in MAIN:
         title = next((each.effects[metric].title for each in found if metric in each.effects), metric)
-        panels[f"{title}, change from base"] = {
+        lines = {
             TITLES[method]: [
                 (weight, effect.relative, effect.interval)
                 for weight in weights
@@ -100,9 +110,11 @@ def figures(
             ]
             for method in config.methods
         }
+        panels.append(LinePanel(f"{title}, change from base", lines))
     caption = (
         "Against the weight of the penalty on the correlation of activations between examples: above 0, training makes "
-        "them differ more; below 0, it makes them more alike."
+        "them differ more; below 0, it makes them more alike. Mean over seeds with interval, which is cut at "
+        "what a quantity cannot be."
     )
     return {"weights": (caption, line_panels("weight of the penalty", panels, columns=4))}
 
@@ -131,8 +143,8 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
                 )
     parts += ["## The table", markdown_table(effect_cells(found, first="Training"))]
     parts += ["Change minus that of the same method without penalty:", markdown_table(beyond_cells(found))]
-    if notes := missing_notes(found):
-        parts += ["### Missing", "\n".join(notes)]
+    if notes := [*missing_notes(found), *mean_notes(found, MAIN)]:
+        parts += ["### Mind", "\n".join(notes)]
     return [
         *parts,
         "## What this cannot show",
@@ -156,8 +168,8 @@ def _members(config: ml_collections.ConfigDict, method: str, weight: float) -> l
     ]
 
 
-def _level_gains(each: Condition, level: str) -> list[float]:
-    return [each.tuned_levels[seed][level] - each.base_levels[seed][level] for seed in each.tuned_levels]
+def _levels(each: Condition, level: str) -> list[float]:
+    return [levels[level] for levels in each.tuned_levels.values()]
 
 
 def _induced(
@@ -194,8 +206,7 @@ def _induced(
         ]
         bounds = student_interval(gains, config.bootstrap.confidence)
         ways[name] = direction(bounds)
-        told = "" if bounds is None else f" [{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
-        accuracies.append(f"{name} {100 * np.mean(gains):+.1f} points{told}")
+        accuracies.append(f"{name} {points_words(gains, bounds)}")
     others = [
         f"{pushed.effects[metric].title.lower()} {'up' if direction(found) > 0 else 'down'}"
         for metric in PAPER_DIRECTIONS

@@ -15,6 +15,7 @@ from jaxeap.rl.experiments.claims import Verdict, direction
 from jaxeap.rl.experiments.conditions import Condition
 from jaxeap.rl.experiments.effect_table import percent_interval
 from jaxeap.rl.experiments.effects import Effect
+from jaxeap.rl.experiments.seed_bootstrap import FEWEST_FOR_PERCENTILES
 
 WORDS: Mapping[Verdict, str] = {
     "supported": "supported",
@@ -24,6 +25,8 @@ WORDS: Mapping[Verdict, str] = {
 }
 WAYS = {1: "up", -1: "down", 0: "neither way for certain"}
 
+ONE_SEED = 10
+"""Times as large as the next one is the change of a seed that makes the mean by itself (where it is above 100%)."""
 LIMITS = (
     "One task, one model shape of 0.6 million parameters and answers of four tokens: nothing here says what happens in "
     "a language model of billions of parameters, in either direction.",
@@ -79,10 +82,17 @@ def intervals_note(config: ml_collections.ConfigDict) -> str:
             f"Intervals ({share}) resample the questions of one training run: they say nothing of other runs, and no "
             "verdict below reaches beyond this one."
         )
+    few = (
+        ""
+        if config.seeds >= FEWEST_FOR_PERCENTILES
+        else f"; percentiles of {config.seeds} seeds reach too little, so that the interval takes in Student's of the "
+        "seeds' values as well"
+    )
     return (
         f"Intervals ({share}) are for the mean over seeds and cover other training runs and other questions: seeds are "
-        "resampled, then the questions of each (percentiles, moved outwards for the small number of seeds). They are "
-        "made for one number at a time: among many of things that did not change, some miss 0 all the same."
+        "resampled, then the questions of each (percentiles, moved outwards for the small number of seeds"
+        f"{few}). Those of accuracies are Student's over seeds. They are made for one number at a time: among many of "
+        "things that did not change, some miss 0 all the same."
     )
 
 
@@ -104,6 +114,38 @@ def moved(condition: Condition, metrics: Sequence[str]) -> dict[str, int]:
     """Metric -> +1 or -1, for those whose interval does not hold 0."""
     found = {name: direction(condition.effects[name].interval) for name in metrics if name in condition.effects}
     return {name: way for name, way in found.items() if way}
+
+
+def points_words(gains: Sequence[float], bounds: Interval | None) -> str:
+    """ "+2.8 points [+2.0, +3.6]", of differences of accuracy, one a seed."""
+    told = f"{100 * sum(gains) / len(gains):+.1f} points"
+    if bounds is None:
+        return told
+    if len(set(gains)) == 1:
+        return f"{told} (the same in every seed, so that there is no telling how far others may lie)"
+    return f"{told} [{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
+
+
+def mean_notes(conditions: Sequence[Condition], metrics: Sequence[str]) -> list[str]:
+    """A line for each mean over seeds that is not what it seems: one seed makes it, or a seed has no part in it."""
+    notes = []
+    for each in conditions:
+        for effect in (each.effects[metric] for metric in metrics if metric in each.effects):
+            if absent := [seed for seed in each.selected if seed not in effect.seeds and seed not in each.missing]:
+                notes.append(
+                    f"- {each.title}, {effect.title.lower()}: {_seeds(absent)} {'has' if len(absent) == 1 else 'have'} "
+                    f"no relative change, being 0 in the base; the mean is over the {len(effect.seeds)} others."
+                )
+            by_size = sorted(effect.seeds.items(), key=lambda item: abs(item[1]))
+            if len(by_size) > 1 and abs(by_size[-1][1]) > ONE_SEED * abs(by_size[-2][1]) > 0 and effect.interval:
+                if abs(by_size[-1][1]) < 1:
+                    continue
+                others = ", ".join(notation.percent(change) for _, change in by_size[:-1])
+                notes.append(
+                    f"- {each.title}, {effect.title.lower()}: the mean is seed {by_size[-1][0]}'s "
+                    f"({notation.percent(by_size[-1][1])}; the others {others})."
+                )
+    return notes
 
 
 def missing_notes(conditions: Sequence[Condition]) -> list[str]:
@@ -132,6 +174,10 @@ def limits(*more: str) -> str:
 def interval_words(value: float | None, bounds: Interval | None) -> str:
     """A relative change with its interval."""
     return f"{notation.percent(value)} {percent_interval(bounds)}"
+
+
+def _seeds(names: Sequence[str]) -> str:
+    return f"seed{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _sampled_gain(condition: Condition) -> float:

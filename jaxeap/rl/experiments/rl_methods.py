@@ -11,7 +11,7 @@ from jaxeap.report import notation
 from jaxeap.rl.experiments.claims import ONLINE_RL, PAPER_DIRECTIONS, judge
 from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
-from jaxeap.rl.experiments.effect_plots import change_plot
+from jaxeap.rl.experiments.effect_plots import CLIPPED, change_plot, clipped
 from jaxeap.rl.experiments.effect_table import MAIN, beyond_cells, effect_cells, markdown_table, percent_interval
 from jaxeap.rl.experiments.pages import (
     WAYS,
@@ -22,6 +22,7 @@ from jaxeap.rl.experiments.pages import (
     interval_words,
     intervals_note,
     limits,
+    mean_notes,
     missing_notes,
     moved,
 )
@@ -89,7 +90,8 @@ def figures(
     """The changes of all methods beside each other."""
     figure = change_plot(found, highlighted=ONLINE_RL)
     caption = (
-        f"Relative change of each metric from base, {config.bootstrap.confidence:.0%} intervals; online RL in orange."
+        f"Relative change of each metric from base, {config.bootstrap.confidence:.0%} intervals; online RL in orange"
+        f"{f'; {CLIPPED}' if clipped(found) else ''}."
     )
     return {"changes": (caption, figure)}
 
@@ -118,8 +120,10 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
     if contrary := [by_name[name] for name in ("dpo", "online_dpo") if name in by_name]:
         parts += ["### DPO", *(_offline(each) for each in contrary)]
     parts += ["### Robust companions", markdown_table(effect_cells(found, COMPANIONS))]
-    if notes := missing_notes(found):
-        parts += ["### Missing", "\n".join(notes)]
+    if null is not None:
+        parts += ["Beyond the null, as above:", markdown_table(beyond_cells(found, COMPANIONS))]
+    if notes := [*missing_notes(found), *mean_notes(found, MAIN)]:
+        parts += ["### Mind", "\n".join(notes)]
     return [*parts, "## What this cannot show", limits()]
 
 

@@ -13,7 +13,7 @@ from jaxeap.metrics.bootstrap import Interval
 from jaxeap.rl.experiments.claims import PAPER_DIRECTIONS, direction
 from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
-from jaxeap.rl.experiments.effect_plots import line_panels
+from jaxeap.rl.experiments.effect_plots import LinePanel, Scale, line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table
 from jaxeap.rl.experiments.effects import Effect, effects
 from jaxeap.rl.experiments.pages import (
@@ -23,7 +23,9 @@ from jaxeap.rl.experiments.pages import (
     interval_words,
     intervals_note,
     limits,
+    mean_notes,
     missing_notes,
+    points_words,
 )
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, base_cell
 from jaxeap.rl.experiments.seed_bootstrap import student_interval
@@ -38,6 +40,8 @@ LABELS = {
     "kl_weight": "weight of the divergence from the base",
     "num_prompts": "different prompts",
 }
+SCALES: Mapping[str, Scale] = {"temperature": "linear", "kl_weight": "symlog"}
+"""Of the factors whose values do not go by factors, or hold 0; of all others the axis is logarithmic."""
 POINTS = tuple[tuple[float, float, Interval | None], ...]
 
 
@@ -87,24 +91,24 @@ def figures(
     drawn = {}
     for factor in config.factors:
         line = _along(config, factor, by_name)
-        gains: dict[str, Mapping[str, Sequence[Any]]] = {
-            "Gain of greedy accuracy": {
-                factor: [
-                    (
-                        value,
-                        each.mean_gain(),
-                        student_interval(list(each.gains().values()), config.bootstrap.confidence),
-                    )
-                    for value, each in line
-                ]
-            }
-        }
+        before = [float(np.mean(list(each.base.values()))) for _, each in line]
+        accuracy: list[tuple[float, float, Interval | None]] = []
+        for value, each in line:
+            after = list(each.tuned.values())
+            accuracy.append((value, float(np.mean(after)), student_interval(after, config.bootstrap.confidence)))
         titles = {name: effect.title for _, each in line for name, effect in each.effects.items()}
-        panels = gains | {
-            f"{titles[metric]}, relative change": {factor: _points(line, metric)} for metric in MAIN if metric in titles
-        }
-        figure = line_panels(LABELS[factor], panels, log_x=factor != "kl_weight")
-        drawn[factor] = (f"GRPO against {LABELS[factor]}; all else as in the lab's settings.", figure)
+        panels = [LinePanel("Greedy accuracy", {"after GRPO": accuracy}, "share", (0.0, 1.0), float(np.mean(before)))]
+        panels += [
+            LinePanel(f"{titles[metric]}, change from base", {"after GRPO": _points(line, metric)})
+            for metric in MAIN
+            if metric in titles
+        ]
+        figure = line_panels(LABELS[factor], panels, scale=SCALES.get(factor, "log"))
+        drawn[factor] = (
+            f"GRPO against {LABELS[factor]}; all else as in the lab's settings. Mean over seeds with interval, which "
+            "is cut at what a quantity cannot be.",
+            figure,
+        )
     return drawn
 
 
@@ -133,8 +137,8 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
     for factor in config.factors:
         parts += [f"### {factor}: {LABELS[factor]}", f"figure:{factor}", _factor(config, factor, by_name, outcome)]
     parts += ["## The table", markdown_table(effect_cells(found, first="Setting"))]
-    if notes := missing_notes(found):
-        parts += ["### Missing", "\n".join(notes)]
+    if notes := [*missing_notes(found), *mean_notes(found, MAIN)]:
+        parts += ["### Mind", "\n".join(notes)]
     return [
         *parts,
         "## What this cannot show",
@@ -195,8 +199,7 @@ def _factor(config: ml_collections.ConfigDict, factor: str, by_name: Mapping[str
     gains = [highest.gains()[seed] - lowest.gains()[seed] for seed in highest.gains()]
     bounds = student_interval(gains, config.bootstrap.confidence)
     way = {1: "better", -1: "worse", 0: "undecided"}[direction(bounds)]
-    told = "" if bounds is None else f" [{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
-    accuracy = f"- Accuracy at {factor} {high:g} beside {low:g}: {100 * np.mean(gains):+.1f} points{told}: {way}."
+    accuracy = f"- Accuracy at {factor} {high:g} beside {low:g}: {points_words(gains, bounds)}: {way}."
     return "\n".join([accuracy, *lines])
 
 

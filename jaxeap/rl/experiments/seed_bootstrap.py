@@ -9,6 +9,10 @@ Two facts limit it. K seeds are few: percentiles of a mean of K values are too n
 the normal distribution for Student's, 30% in all at K = 5; the percentiles are moved outwards to make up for both
 ("expanded percentile interval", Hesterberg 2015, arXiv 1411.5279, section 5.2). And seeds share their questions to some
 part, which the second stage, drawing for each seed apart, does not know; with 300 questions that part is small.
+
+Below five seeds expanding helps no more: no resample lies outside the seeds' own values but by their questions. Where
+seeds differ by more than that, percentiles of two cover 64% for 95%, of three 83%, of four 87%. The interval then also
+takes in Student's of the seeds' values, which covers at any number of them.
 """
 
 from __future__ import annotations
@@ -21,12 +25,18 @@ import scipy.stats
 from jaxeap.metrics.bootstrap import Interval, percentile_interval
 from jaxeap.metrics.entries import FloatArray
 
+FEWEST_FOR_PERCENTILES = 5
+"""Seeds: of fewer, percentiles alone cover too seldom."""
 
-def seed_interval(draws: Sequence[FloatArray], confidence: float, seed: int) -> Interval | None:
+
+def seed_interval(
+    values: Sequence[float], draws: Sequence[FloatArray], confidence: float, seed: int
+) -> Interval | None:
     """The interval of the mean over seeds.
 
     Args:
-      draws: of each of K seeds, [R]: its value in R resamples of its questions.
+      values: of each of K seeds, its value over its questions as they are.
+      draws: of each, [R]: its value in R resamples of its questions.
       confidence: wanted coverage.
       seed: of the resampling.
 
@@ -36,8 +46,12 @@ def seed_interval(draws: Sequence[FloatArray], confidence: float, seed: int) -> 
     """
     if not len(draws):
         return None
-    values = resampled_means(np.stack(list(draws)), seed)
-    return percentile_interval(values, expanded_confidence(confidence, len(draws)))
+    means = resampled_means(np.stack(list(draws)), seed)
+    percentiles = percentile_interval(means, expanded_confidence(confidence, len(draws)))
+    student = student_interval(values, confidence)
+    if percentiles is None or student is None or len(draws) >= FEWEST_FOR_PERCENTILES:
+        return percentiles
+    return min(percentiles[0], student[0]), max(percentiles[1], student[1])
 
 
 def resampled_means(draws: FloatArray, seed: int) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import ml_collections
 import numpy as np
@@ -14,9 +15,9 @@ from jaxeap.metrics.bootstrap import Interval
 from jaxeap.rl.experiments.claims import PAPER_DIRECTIONS, direction
 from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
-from jaxeap.rl.experiments.effect_plots import line_panels
+from jaxeap.rl.experiments.effect_plots import LinePanel, line_panels
 from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table
-from jaxeap.rl.experiments.pages import effect_words, how_made, intervals_note, limits, missing_notes
+from jaxeap.rl.experiments.pages import effect_words, how_made, intervals_note, limits, mean_notes, missing_notes
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Probe, Text, base_cell
 from jaxeap.rl.experiments.seed_bootstrap import student_interval
 from jaxeap.rl.experiments.settings import seeds_of, settings_of
@@ -25,14 +26,16 @@ from jaxeap.rl.experiments.walk import Outcome
 RUNS = {"sft": "base", "grpo": "grpo"}
 """Run -> its cell: the base's own making, and GRPO from it."""
 RUN_TITLES = {"sft": "SFT (the making of the base)", "grpo": "GRPO"}
-QUANTITIES = {
-    "greedy_accuracy": "Greedy accuracy",
-    "sampled_accuracy": "Sampled accuracy",
-    "entropy": "Entropy of the policy (nats a token)",
-    "divergence": "KL from the base (nats a token)",
-    "moved_share": "Share of weights away from the base's",
-    "relative_distance": "Distance of the weights from the base's",
+QUANTITIES: Mapping[str, tuple[str, Literal["share", "number"], tuple[float | None, float | None]]] = {
+    "greedy_accuracy": ("Greedy accuracy", "share", (0.0, 1.0)),
+    "sampled_accuracy": ("Sampled accuracy", "share", (0.0, 1.0)),
+    "entropy": ("Entropy of the policy (nats a token)", "number", (0.0, None)),
+    "divergence": ("KL from the base (nats a token)", "number", (0.0, None)),
+    "moved_share": ("Share of weights away from the base's", "share", (0.0, 1.0)),
+    "relative_distance": ("Distance of the weights from the base's", "share", (0.0, None)),
 }
+"""Quantity -> its title, how it is written, and what it can be."""
+OF_TEXT: Mapping[Text, str] = {"own": "scored on its own answers", "reference": "scored on the right answers"}
 Line = list[tuple[float, float, Interval | None]]
 
 
@@ -119,21 +122,24 @@ def figures(
     by_name = {each.name: each for each in found}
     drawn = {}
     for run in RUNS:
-        panels: dict[str, dict[str, Line]] = {
-            title: {run: _probed(config, outcome, run, quantity)} for quantity, title in QUANTITIES.items()
-        }
+        panels = [
+            LinePanel(title, {"the model": _probed(config, outcome, run, quantity)}, unit, possible)
+            for quantity, (title, unit, possible) in QUANTITIES.items()
+        ]
         for metric in MAIN:
             lines = {
-                f"on {'own' if text == 'own' else 'right'} answers": _line(config, by_name, run, text, metric)
+                f"scored on {'its own' if text == 'own' else 'the right'} answers": _line(
+                    config, by_name, run, text, metric
+                )
                 for text in _texts(run)
             }
             title = next((each.effects[metric].title for each in found if metric in each.effects), metric)
-            panels[f"{title}, change from the base"] = lines
+            panels.append(LinePanel(f"{title}, change from the base", lines))
         caption = (
             f"{RUN_TITLES[run]}, {config.seeds} seeds: mean and interval over seeds (the metrics' over questions too). "
-            "The base is the end of SFT and the start of GRPO."
+            "The base is the end of SFT and the start of GRPO. Intervals are cut at what a quantity cannot be."
         )
-        drawn[run] = (caption, line_panels("step", panels, columns=4, log_x=run == "sft"))
+        drawn[run] = (caption, line_panels("step", panels, columns=4, scale="log" if run == "sft" else "linear"))
     return drawn
 
 
@@ -156,8 +162,8 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
         lines = [_course(config, by_name, outcome, run, text, metric) for text in _texts(run) for metric in MAIN]
         parts.append("\n".join(lines))
     parts += ["## The table", markdown_table(effect_cells(found, first="Checkpoint"))]
-    if notes := missing_notes(found):
-        parts += ["### Missing", "\n".join(notes)]
+    if notes := [*missing_notes(found), *mean_notes(found, MAIN)]:
+        parts += ["### Mind", "\n".join(notes)]
     return [
         *parts,
         "## What this cannot show",
@@ -217,14 +223,18 @@ def _course(
             f"- {first.title}: at step {line[0][0]:g} {effect_words(first)} beside the base that this run ends "
             f"in{together}."
         )
-    onset = next((step for step, _, bounds in line if direction(bounds)), None)
+    apart = [step for step, _, bounds in line if direction(bounds)]
     began = (
-        "at no checkpoint does its interval leave 0" if onset is None else f"its interval leaves 0 at step {onset:g}"
+        f"its interval leaves 0 out at {len(apart)} of {len(line)} checkpoints, first at step {apart[0]:g}"
+        if apart
+        else "at no checkpoint does its interval leave 0 out"
     )
     claimed = PAPER_DIRECTIONS.get(metric)
     verdict = ""
     if claimed is not None and text == "own":
         way = direction(last.interval)
         verdict = " (as the paper says)" if way == claimed else " (against the paper)" if way else " (undecided)"
+    elif not direction(last.interval):
+        verdict = " (undecided)"
     where = "own" if text == "own" else "right"
     return f"- {first.title} on {where} answers: {effect_words(last)} at the end{verdict}; {began}{together}."

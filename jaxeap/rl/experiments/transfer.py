@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from jaxeap.rl.experiments.claims import ONLINE_RL, PAPER_DIRECTIONS, direction
 from jaxeap.rl.experiments.conditions import Condition, Member, condition
 from jaxeap.rl.experiments.data_choice import DataChoice
-from jaxeap.rl.experiments.effect_plots import change_plot
-from jaxeap.rl.experiments.effect_table import effect_cells, markdown_table, share
+from jaxeap.rl.experiments.effect_plots import CLIPPED, change_plot, clipped
+from jaxeap.rl.experiments.effect_table import MAIN, effect_cells, markdown_table, share
 from jaxeap.rl.experiments.effects import Effect
-from jaxeap.rl.experiments.pages import effect_words, how_made, intervals_note, limits, missing_notes
+from jaxeap.rl.experiments.pages import effect_words, how_made, intervals_note, limits, mean_notes, missing_notes
 from jaxeap.rl.experiments.plan import Cell, Comparison, ModelRef, Plan, Text, base_cell
 from jaxeap.rl.experiments.rl_methods import NULL, TITLES
 from jaxeap.rl.experiments.settings import seeds_of, settings_of
@@ -93,10 +93,9 @@ def figures(
     for text in TEXTS:
         rows = [each for each in found if each.name.endswith(f"_{text}")]
         caption = f"Models trained on arithmetic, on {'their own' if text == 'own' else 'the right'} answers; orange: "
-        drawn[text] = (
-            caption + f"{config.other}, which they were not trained on.",
-            change_plot(rows, highlighted=other),
-        )
+        caption += f"{config.other}, which they were not trained on"
+        caption += f"; {CLIPPED}." if clipped(rows) else "."
+        drawn[text] = (caption, change_plot(rows, highlighted=other))
     return drawn
 
 
@@ -125,8 +124,8 @@ def page(config: ml_collections.ConfigDict, found: Sequence[Condition], outcome:
             parts.append(f"On {kind}:\n\n" + "\n".join(lines))
     parts.append(_summary(config, by_name))
     parts += ["## The table", markdown_table(effect_cells(found))]
-    if notes := missing_notes(found):
-        parts += ["### Missing", "\n".join(notes)]
+    if notes := [*missing_notes(found), *mean_notes(found, MAIN)]:
+        parts += ["### Mind", "\n".join(notes)]
     return [
         *parts,
         "## What this cannot show",

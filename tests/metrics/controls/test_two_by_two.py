@@ -5,10 +5,11 @@ import pytest
 
 from jaxeap.metrics import measures
 from jaxeap.metrics.bootstrap import resample_indices
-from jaxeap.metrics.controls import CELLS, cell_statistics, decompose
-from jaxeap.metrics.controls.two_by_two import PARTS
+from jaxeap.metrics.controls import CELLS, cell_statistics, decompose, difference_row
+from jaxeap.metrics.controls.two_by_two import PARTS, Decomposition
 from jaxeap.metrics.measures import Measure
 from jaxeap.metrics.options import MetricOptions
+from jaxeap.metrics.stream import ScoreStream
 
 BOOTSTRAP = {"resamples": 60, "seed": 2, "confidence": 0.95}
 MEAN = Measure("mean", "Mean", lambda scores, mask: scores)
@@ -22,20 +23,27 @@ def cells(graph, *four: np.ndarray) -> tuple[tuple[Measure, ...], list[dict[str,
     return metrics, [dict(zip(CELLS, column, strict=True)) for column in zip(*statistics, strict=True)]
 
 
+def ends(found: Decomposition, part: str) -> tuple[float, float]:
+    interval = found.intervals[part]
+    assert interval is not None
+    return interval["low"], interval["high"]
+
+
 def test_worked_by_hand():
     """Base scores 1 on its own text and 2 on the other's, tuned 4 and 8: raw 7, model ((8-2) + (4-1)) / 2 = 4.5."""
     values = dict(zip(CELLS, (1.0, 2.0, 4.0, 8.0), strict=True))
     found = decompose(MEAN, {cell: np.full(5, value) for cell, value in values.items()}, **BOOTSTRAP)
     assert found.cells == values
     assert found.values == {"raw": 7.0, "model": 4.5, "text": 2.5, "interaction": 3.0}
-    assert found.intervals == {part: (value, value) for part, value in found.values.items()}
+    for part, value in found.values.items():
+        assert found.intervals[part] == {"low": value, "high": value, "confidence": 0.95, "method": "percentile"}
 
 
 def test_parts_and_intervals_against_a_loop(graph, scores, tuned_scores):
     four = (scores, 0.8 * scores, 1.1 * tuned_scores, tuned_scores)
     metrics, statistics = cells(graph, *four)
     for measure, of_cells in zip(metrics, statistics, strict=True):
-        found = decompose(measure, of_cells, **BOOTSTRAP)
+        found = decompose(measure, of_cells, **BOOTSTRAP, method="percentile")
         drawn = {part: [] for part in PARTS}
         for indices in [np.arange(7), *np.concatenate(list(resample_indices(7, 60, seed=2)))]:
             weights = np.bincount(indices, minlength=7)[None].astype(float)
@@ -48,8 +56,33 @@ def test_parts_and_intervals_against_a_loop(graph, scores, tuned_scores):
             value, *resampled = drawn[part]
             assert found.values[part] == pytest.approx(value, rel=1e-9, abs=1e-12), (measure.name, part)
             expected = np.quantile(resampled, [0.025, 0.975])
-            np.testing.assert_allclose(found.intervals[part], expected, rtol=1e-8, atol=1e-11)
+            assert found.intervals[part]["method"] == "percentile"
+            np.testing.assert_allclose(ends(found, part), expected, rtol=1e-8, atol=1e-11)
         assert found.values["model"] + found.values["text"] == pytest.approx(found.values["raw"], rel=1e-15, abs=1e-15)
+
+
+def test_interval_of_the_raw_difference_is_the_contrasts_bca(graph, scores, tuned_scores):
+    metrics, statistics = cells(graph, scores, 0.8 * scores, 1.1 * tuned_scores, tuned_scores)
+    for measure, of_cells in zip(metrics, statistics, strict=True):
+        found = decompose(measure, of_cells, **BOOTSTRAP)
+        row = difference_row(measure, of_cells["base_on_base"], of_cells["tuned_on_tuned"], **BOOTSTRAP)
+        assert ends(found, "raw") == pytest.approx((row["interval"]["low"], row["interval"]["high"]), rel=1e-9)
+        assert {found.intervals[part]["method"] for part in PARTS} == {row["interval"]["method"]}
+    assert row["interval"]["method"] == "bca"  # of the last metric, which is a mean
+
+
+def test_scores_shard_by_shard_are_those_in_memory(graph, scores):
+    upper = 0.5 * float(np.abs(scores).max())
+    metrics = measures(MetricOptions(), upper)
+    order = np.random.default_rng(0).permutation(7)
+
+    def shards():
+        return ((part, scores[part]) for part in (order[:3], order[3:4], order[4:]))
+
+    two_examples = 8 * 2 * graph.mask.size
+    streamed = cell_statistics(ScoreStream(7, shards), graph.mask, metrics, upper, memory_bytes=two_examples)
+    for measure, one, whole in zip(metrics, streamed, cell_statistics(scores, graph.mask, metrics, upper), strict=True):
+        np.testing.assert_allclose(one, whole, rtol=1e-12, atol=1e-12, err_msg=measure.name)
 
 
 def test_the_same_model_on_two_texts_has_no_part_of_its_own(graph, scores, tuned_scores):
@@ -57,7 +90,7 @@ def test_the_same_model_on_two_texts_has_no_part_of_its_own(graph, scores, tuned
     for measure, of_cells in zip(metrics, statistics, strict=True):
         found = decompose(measure, of_cells, **BOOTSTRAP)
         assert found.values["model"] == found.values["interaction"] == 0
-        assert found.intervals["model"] == (0, 0)
+        assert ends(found, "model") == (0, 0)
         assert found.values["text"] == found.values["raw"] != 0
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from jaxeap.metrics.controls import CLAIMS, Claim, Evidence, judge
-from jaxeap.metrics.controls.verdicts import side
+from jaxeap.metrics.controls.sides import side
 
 UP = Claim("intensity up", "intensity", 1)
 
@@ -38,7 +38,7 @@ def evidence(low: float = 1.0, high: float = 3.0, metric: str = "intensity", **c
             {"setting": "metrics.entries", "value": "edges", "default": False, "rows": [row(low, high, metric)]},
         ],
         normalised={name: row(low, high, name) for name in ("intensity_by_loss", "intensity_by_gradient_norm")},
-        null_pair=None,
+        null_pair={metric: row(-0.5, 0.5, metric)},
         audit={"base": "effects", "tuned": "effects"},
     )
     return dataclasses.replace(made, **changes)
@@ -52,8 +52,12 @@ def test_supported_where_everything_agrees():
     assert [control["name"] for control in verdict["controls"] if control["required"]] == [
         "model part of the 2x2",
         "null by splitting",
+        "null pair",
     ]
-    assert verdict["reasons"] == ["the interval leaves out 0, and every required control agrees"]
+    assert verdict["levels"] is None
+    assert verdict["reasons"] == [
+        "the interval leaves out 0, and every required control agrees, the null pair among them"
+    ]
 
 
 def test_a_claim_of_down_is_the_mirror_image():
@@ -101,7 +105,11 @@ def test_without_an_interval_nothing_is_decided():
         ({"two_by_two": {"intensity": {"model": {"value": -2.0, "interval": interval(-3.0, -1.0)}}}}, "lies below 0"),
         ({"null_split": []}, "no null by splitting"),
         ({"null_split": [{"metric": "intensity", "low": -2.5, "high": 2.5, "from": "tuned"}]}, "halves of tuned's"),
-        ({"null_pair": {"intensity": row(-1.0, 2.5)}}, "not beyond the interval of the null pair's"),
+        (
+            {"null_split": [{"metric": "intensity", "low": 2.1, "high": 2.5, "from": "base"}]},
+            "lies not beyond what halves of base's questions differ by in the claimed direction",
+        ),
+        ({"null_pair": {"intensity": row(-1.0, 2.5)}}, "not beyond the interval of the null pair's on the"),
         ({"null_pair": {}}, "the null pair has no interval"),
     ],
 )  # fmt: skip
@@ -137,6 +145,43 @@ def test_what_was_not_made_is_none():
     verdict = judge(UP, evidence(sensitivity=[], normalised={}, audit={}))
     beside = {control["name"]: control["agrees"] for control in verdict["controls"] if not control["required"]}
     assert beside == dict.fromkeys(["other choices", "intensity_by_loss", "intensity_by_gradient_norm", "audit"])
+
+
+def test_without_a_null_pair_the_verdict_says_so():
+    verdict = judge(UP, evidence(null_pair=None))
+    assert verdict["verdict"] == "supported"
+    assert "no null pair was given: what plain further training does is not known" in verdict["reasons"]
+    (control,) = [each for each in verdict["controls"] if each["name"] == "null pair"]
+    assert (control["agrees"], control["required"]) == (None, False)
+    assert "config.controls.null_tuned" in control["detail"]
+
+
+def other_choices(headline: tuple[float, float], *others: tuple[float, float]) -> dict:
+    tried = [
+        {"setting": "bins", "value": number, "default": False, "rows": [row(*ends)]}
+        for number, ends in enumerate(others)
+    ]
+    verdict = judge(UP, evidence(headline={"intensity": row(*headline)}, sensitivity=tried))
+    return next(control for control in verdict["controls"] if control["name"] == "other choices")
+
+
+@pytest.mark.parametrize("headline", [(-1.0, 3.0), (-3.0, -1.0)])
+def test_other_choices_beside_a_headline_that_does_not_hold_itself(headline):
+    none = other_choices(headline, (-1.0, 2.0), (-2.0, -1.0))
+    assert none["detail"] == "the interval lies on the claimed side under none of 2 other choices"
+    some = other_choices(headline, (-1.0, 2.0), (1.0, 2.0))
+    assert some["detail"] == "the interval would lie on the claimed side under bins=1"
+    assert none["agrees"] is some["agrees"] is False
+    assert other_choices((1.0, 2.0), (-1.0, 2.0), (1.0, 2.0))["detail"] == "it does not hold under bins=0"
+
+
+def test_levels_that_move_in_opposite_directions_are_a_warning_and_do_not_decide():
+    rows = [row(2.0, 8.0) | {"member": "easy", "examples": 152, "relative_change": 0.5}]
+    rows += [row(-9.0, -3.0) | {"member": "hard", "examples": 13, "relative_change": -0.6}]
+    assert judge(UP, evidence(levels={"kurtosis": rows}))["levels"] is None
+    verdict = judge(UP, evidence(levels={"intensity": rows}))
+    assert verdict["verdict"] == "supported"
+    assert verdict["levels"]["sure"]
 
 
 def test_side():

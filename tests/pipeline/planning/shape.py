@@ -33,3 +33,17 @@ QWEN_7B = dataclasses.replace(
     mlp_dim=18944,
     tied_embeddings=False,
 )
+LLAMA_70B = dataclasses.replace(
+    SHAPE,
+    family="llama",
+    vocab_size=128256,
+    embed_dim=8192,
+    num_layers=80,
+    num_heads=64,
+    num_kv_heads=8,
+    head_dim=128,
+    mlp_dim=28672,
+    windows=(None,) * 80,
+    qkv_bias=False,
+    tied_embeddings=False,
+)

@@ -113,7 +113,7 @@ def planned_and_compiled(config, options: SamplingOptions, rows: int, prompt: in
         weights,
         config,
         cache,
-        of(rows, layout.table_width),
+        None if layout.reserved else of(rows, layout.table_width),
         standing,
         asked(rows),
         key,

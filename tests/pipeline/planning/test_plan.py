@@ -10,7 +10,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.pipeline import default_config
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.planning.memory import weight_bytes
-from jaxeap.pipeline.planning.plan import GB, USABLE, device_memory
+from jaxeap.pipeline.planning.plan import GB, USABLE
 from jaxeap.tasks.questions import Question, write_questions
 
 
@@ -72,8 +72,8 @@ def test_a_7b_run_without_a_network(monkeypatch):
 def test_time_is_operations_or_bytes_over_the_supposed_rate():
     config = full_size()
     slow = plan_run(config)
-    config.plan.teraflops *= 2
-    config.plan.gb_per_second *= 2
+    assert slow.rates.origin == "supposed"
+    config.plan.teraflops, config.plan.gb_per_second = 300.0, 2000.0
     fast = plan_run(config)
     for one, other in zip(
         (*slow.answering_hours, slow.scoring_hours), (*fast.answering_hours, fast.scoring_hours), strict=True
@@ -145,7 +145,24 @@ def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
     plan = plan_run(config)
     assert plan.problems == ()
     assert plan.weights < USABLE * 12 * GB
-    assert any("counted whole on every device" in note for note in plan.notes)
+    assert any("wait for no communication" in note for note in plan.notes)
+
+
+def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
+    config = full_size()
+    one = plan_run(config)
+    config.mesh.data = 4
+    four = plan_run(config)
+    assert four.scoring.total == pytest.approx(one.scoring.total / 4, rel=0.2)
+    assert four.scoring.parts["scores"] == one.scoring.parts["scores"] / 4
+    assert four.scoring_flops == pytest.approx(one.scoring_flops)
+    assert four.scoring_hours == pytest.approx(one.scoring_hours / 4)
+    assert (four.answering, four.answering_hours, four.weights) == (one.answering, one.answering_hours, one.weights)
+    assert "mesh data 4 x fsdp 1 x tensor 1" in printed(four, config)
+    config.attribution.batch_size = 6
+    uneven = plan_run(config)
+    assert any("batches of 6 rows are filled up to 8 for 4 groups" in note for note in uneven.notes)
+    assert uneven.scoring == four.scoring
 
 
 def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
@@ -159,15 +176,20 @@ def test_a_memory_that_is_only_supposed_refuses_nothing(monkeypatch):
 
 
 def test_memory_is_as_set_else_as_the_device_says(monkeypatch):
-    assert device_memory(24.0) == (24e9, True)
-    assert device_memory(None) == (80e9, False)  # a CPU does not say
+    config = full_size()
+    assert (plan_run(config).device_bytes, plan_run(config).known) == (80e9, True)
 
     class Device:
+        device_kind = "a device"
+
         def memory_stats(self):
             return {"bytes_limit": 17_000_000_000}
 
-    monkeypatch.setattr("jaxeap.pipeline.planning.plan.jax.local_devices", lambda: [Device()])
-    assert device_memory(None) == (17e9, True)
+    monkeypatch.setattr("jax.local_devices", lambda: [Device()])
+    config.plan.device_gb = None
+    plan = plan_run(config)
+    assert (plan.device_bytes, plan.known) == (17e9, True)
+    assert plan.problems
 
 
 def test_a_folder_with_nothing_but_config_json_is_enough(tmp_path):

@@ -29,6 +29,16 @@ def test_products_count_twice_their_multiplications_and_loops_as_often_as_they_r
     assert flops(forth_and_back) == 2 * 3 * 8 * 7  # of the two products only the gradient's is needed
 
 
+def test_products_at_the_highest_precision_are_told_from_others():
+    def run(x, layers):
+        summed = jnp.matmul(x, x.T, precision=jax.lax.Precision.HIGHEST)
+        return summed, jax.lax.scan(lambda x, layer: (x @ layer, jnp.vdot(x, x, precision="highest")), x, layers)
+
+    program = traced(run, floats(3, 8), floats(5, 8, 8))
+    assert flops(program, precise=True) == 2 * 3 * 3 * 8 + 5 * 2 * 3 * 8
+    assert flops(program) == flops(program, precise=True) + 5 * 2 * 3 * 8 * 8
+
+
 def test_a_loop_without_a_known_end_is_refused():
     endless = traced(lambda x: jax.lax.while_loop(lambda x: x[0, 0] < 1, lambda x: x @ x, x), floats(3, 3))
     with pytest.raises(ValueError, match="while loop"):

@@ -40,7 +40,7 @@ def test_a_folder_is_read_and_an_adapter_is_of_its_base(pair_folder: Path, tmp_p
     assert planned_config(str(pair_folder / "base")) == (config, "")
     adapter = write_adapter(tmp_path / "adapter", pair_folder / "base")
     assert planned_config(str(adapter), str(pair_folder / "base")) == (config, "")
-    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist; a plan needs a folder with config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist or is no folder; give one with config\.json"):
         planned_config(str(tmp_path / "nowhere"))
 
 

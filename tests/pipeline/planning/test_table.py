@@ -17,6 +17,9 @@ def test_rows_and_lines(config):
     assert "key/value cache" in rows["answering"][1] and "captures and gradients" in rows["scoring"][1]
     assert "which is supposed: 150 TFLOP/s and 1000 GB/s" in rows["time"][1]
 
+    details = [how for item, _, how in plan_rows(plan, config) if not item]
+    assert any(how.startswith("4 batches of a model, padded to 10; ") and "is padding" in how for how in details)
+
     console = rich.console.Console(file=io.StringIO(), width=130)
     print_plan(plan, config, console)
     print_short_plan(plan, console)

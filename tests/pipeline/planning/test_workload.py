@@ -1,7 +1,10 @@
 """How much there is to do: counted where the questions are here, supposed where they are not."""
 
+import dataclasses
+
 import pytest
 
+from jaxeap.pipeline.planning import plan_run
 from jaxeap.pipeline.planning.workload import PUBLISHED_SIZES, workload
 from jaxeap.pipeline.questions import choose_questions
 from jaxeap.sampling.batching import padded_length
@@ -27,7 +30,10 @@ def test_a_file_and_what_is_left_of_it(config, tmp_path):
     work = workload(config)
     assert (work.questions, work.scored, work.prompt, work.cut) == (9, 4, 4.0, 2)
     config.questions = str(tmp_path / "none.jsonl")
-    with pytest.raises(FileNotFoundError, match=r"none\.jsonl: no such file of questions"):
+    with pytest.raises(FileNotFoundError, match=r"none\.jsonl: no such file of questions; .*arithmetic:test"):
+        workload(config)
+    config.questions = str(tmp_path)
+    with pytest.raises(ValueError, match="a folder; give a file of questions"):
         workload(config)
 
 
@@ -45,3 +51,24 @@ def test_a_set_on_the_hub_is_supposed_and_said_to_be(config):
 
 def test_every_set_has_a_size():
     assert PUBLISHED_SIZES.keys() == QUESTION_SETS.keys()
+
+
+def test_batches_to_score_are_counted_by_their_length(config):
+    """Prompts of 3 to 9 tokens, 2 counted tokens of each answer, three at once: lengths 10 + 9 + 8, 7 + 6 + 5, 4."""
+    work = dataclasses.replace(workload(config), prompts=(9, 3, 8, 4, 7, 5, 6), cut=2, scored=7)
+    assert work.buckets(3) == ((10, 1, 27), (7, 1, 18), (4, 1, 4))
+    # Twice as many questions as were counted are supposed to be like them.
+    assert work.buckets(7) == ((10, 1, 49),)
+    more = dataclasses.replace(work, scored=18)
+    assert more.buckets(3) == ((10, 2, 54), (7, 2, 36), (4, 2, 8))
+    unknown = dataclasses.replace(work, prompts=())
+    assert unknown.buckets(3) == ((unknown.scored_length, 3, None),)
+
+
+def test_padding_is_what_holds_no_token(config):
+    plan = plan_run(config)
+    lengths = sorted((prompt + 4 for prompt in plan.work.prompts), reverse=True)
+    places = sum(3 * padded_length(lengths[start]) for start in range(0, 11, 3))
+    assert plan.padding == pytest.approx(1 - sum(lengths) / places)
+    assert sum(bucket.batches for bucket in plan.buckets) == 4
+    assert plan.scoring_flops == pytest.approx(2 * plan.scoring.flops * places / (3 * plan.work.scored_length))

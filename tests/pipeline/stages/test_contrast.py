@@ -82,8 +82,8 @@ def test_parts_and_numbers_of_questions_are_written(run):
     members = {kind: list(dict.fromkeys(row["member"] for row in rows)) for kind, rows in content["breakdowns"].items()}
     assert members == {
         "layer": ["0", "logits"],
-        "destination_kind": ["q", "k", "v", "mlp", "logits"],
-        "source_kind": ["embedding", "attention", "feed_forward"],
+        "destination_kind": ["query", "key", "value", "mlp", "logits"],
+        "source_kind": ["embed", "attention", "mlp"],
         "difficulty": ["easy", "carry"],
     }
     easy = [

@@ -1,21 +1,34 @@
 """The stages of the controls on a tiny pair: their files against what the library computes from the same scores."""
 
+import importlib
 import json
+import types
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 
 import jaxeap
+from jaxeap.attribution.circuits import Circuit
+from jaxeap.attribution.circuits.faithfulness import Faithfulness
+from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.metrics import contrast
 from jaxeap.metrics.options import MetricOptions
+from jaxeap.models.families import read_model_config
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.stages.attribute import Cell, nodes_of, scores_of
-from jaxeap.pipeline.stages.audit import audit_of
+from jaxeap.pipeline.artifacts import read_tensors
+from jaxeap.pipeline.circuit_faithfulness import measure
+from jaxeap.pipeline.scores import iterate_scores
+from jaxeap.pipeline.settings import restricted
+from jaxeap.pipeline.stage import Stage, StageRun
+from jaxeap.pipeline.stages.attribute import ATTRIBUTE, Cell, attribute_selected, cells_of, nodes_of, scores_of
+from jaxeap.pipeline.stages.audit import AUDIT_STAGE, audit_models, audit_of
+from jaxeap.pipeline.stages.circuits import CIRCUIT_CONTRAST
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.controls import controls_of
-from jaxeap.pipeline.stages.divergence import divergences_of
+from jaxeap.pipeline.stages.divergence import DIVERGENCE, diverge, divergences_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.stages.truncations import truncated_scores_of, truncations_of
 from jaxeap.pipeline.summary import print_summary
@@ -131,6 +144,104 @@ def test_audit_is_that_of_the_stored_scores(finished: Path, full_config):
         assert found["pearson"] == pytest.approx(np.corrcoef(points.T)[0, 1], rel=1e-9)
 
 
+@pytest.fixture
+def limited(monkeypatch):
+    """A device that runs out of memory with more than one row, once it has done a first batch of three."""
+    calls: list[int] = []
+
+    def limit(name: str, rows_of) -> None:
+        module, _, function = name.rpartition(".")
+        given = getattr(importlib.import_module(module), function)
+
+        def call(*arguments, **options):
+            calls.append(rows_of(*arguments, **options))
+            if calls[-1] > 1 and len(calls) > 1:
+                jnp.zeros((2**50,), jnp.uint8).block_until_ready()  # JAX's own error, and nothing allocated
+            return given(*arguments, **options)
+
+        monkeypatch.setattr(name, call)
+
+    return limit, calls
+
+
+def stage_run(stage: Stage, config, finished: Path, folder: Path, console) -> StageRun:
+    inputs = {name: finished / name for name in stage.needs}
+    return StageRun(restricted(config, (*stage.reads, *stage.tuning)), folder, inputs, console)
+
+
+def test_scoring_goes_on_in_smaller_batches_and_counts_nothing_twice(finished, full_config, tmp_path, console, limited):
+    limit, calls = limited
+    limit("jaxeap.pipeline.scoring.attribute", lambda model, batch, **_: batch.size)
+    attribute_selected(stage_run(ATTRIBUTE, full_config, finished, tmp_path, console))
+    ids = selection_of(finished / "select").question_ids
+    shards = sum(1 for path in tmp_path.rglob("*.safetensors"))
+    for cell in cells_of(finished / "attribute"):
+        found, expected = scores_of(tmp_path, cell, ids), scores_of(finished / "attribute", cell, ids)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=2e-6)
+        np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
+        stored = [id_ for shard in iterate_scores(tmp_path / cell.name) for id_ in shard.question_ids]
+        assert sorted(stored) == sorted(ids)
+    assert calls[:2] == [3, 3] and set(calls[2:]) == {1}, "the smaller batch is kept for the rest of the stage"
+    assert shards >= len(calls) - 1
+    said = console.file.getvalue()
+    assert said.count("ran out of memory") == 1
+    assert "scoring edges: a device ran out of memory; going on with 1 rows at once instead of 3" in said
+    assert "FLOP/s" in said and "% padding" in said
+
+
+def test_patching_goes_on_in_smaller_batches(finished, full_config, tmp_path, console, limited, monkeypatch):
+    """With a stand-in for patching, whose programs take long to compile: what is tested is who gets which effect."""
+
+    def patched(model, batch, edges, **options):
+        rows = (batch.tokens * batch.mask).sum(axis=1) + float(model.weights["embedding"][2, 0])
+        return types.SimpleNamespace(scores=np.einsum("b,sj->bsj", rows, np.arange(45.0).reshape(5, 9)))
+
+    monkeypatch.setattr("jaxeap.pipeline.stages.audit.attribute", patched)
+    audit_models(stage_run(AUDIT_STAGE, full_config, finished, tmp_path / "whole", console))
+    limit, calls = limited
+    limit("jaxeap.pipeline.stages.audit.attribute", lambda model, batch, **_: batch.size)
+    audit_models(stage_run(AUDIT_STAGE, full_config, finished, tmp_path / "halved", console))
+    assert calls[:2] == [3, 3] and set(calls[2:]) == {1}
+    assert audit_of(tmp_path / "halved") == audit_of(tmp_path / "whole")
+    assert console.file.getvalue().count("ran out of memory") == 1
+
+
+def test_divergences_go_on_in_smaller_batches(finished, full_config, tmp_path, console, limited):
+    limit, calls = limited
+    limit("jaxeap.pipeline.stages.divergence.predicting_residuals", lambda weights, config, batch: batch.size)
+    diverge(stage_run(DIVERGENCE, full_config, finished, tmp_path, console))
+    assert calls[:2] == [3, 3] and set(calls[2:]) == {1}
+    for found, expected in zip(*(divergences_of(f) for f in (tmp_path, finished / "divergence")), strict=True):
+        assert found.pop("question_id") == expected.pop("question_id")
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert console.file.getvalue().count("ran out of memory") == 1
+
+
+def test_circuits_are_run_in_smaller_batches(finished, full_config, tmp_path, console, limited, monkeypatch):
+    """With a stand-in for running them: each question's numbers must come back to its own place."""
+
+    def run_circuits(model, batches, circuits, ablation, reference):
+        tokens = np.concatenate([(batch.tokens * batch.mask).sum(axis=1) for batch in batches]).astype(np.float32)
+        return Faithfulness(tuple(circuits), tokens[None] + 1, tokens, tokens + 2, "loss", ablation)
+
+    name = "jaxeap.pipeline.circuit_faithfulness.faithfulness"
+    monkeypatch.setattr(name, run_circuits)
+    selection = selection_of(finished / "select")
+    circuits = (Circuit.full(EdgeGraph.for_config(read_model_config(Path(full_config.base)))),)
+    runs = [
+        stage_run(CIRCUIT_CONTRAST, full_config, finished, tmp_path / name, console) for name in ("whole", "halved")
+    ]
+    measure(runs[0], "base", selection, circuits)
+    limit, calls = limited
+    limit(name, lambda model, batches, *_: max(batch.size for batch in batches))
+    calls.append(0)  # Here a first call does all batches at once.
+    measure(runs[1], "base", selection, circuits)
+    assert calls == [0, 3, 1]
+    whole, halved = (read_tensors(run.folder / "faithfulness_base.safetensors")[0] for run in runs)
+    for key in whole:
+        np.testing.assert_array_equal(whole[key], halved[key])
+
+
 def test_everything_switched_off_leaves_the_rest_and_decides_nothing(config, console, tmp_path, no_figures):
     config.controls.cross_text = config.controls.sensitivity = False
     config.controls.splits = 0
@@ -145,22 +256,24 @@ def test_everything_switched_off_leaves_the_rest_and_decides_nothing(config, con
     print_summary(tmp_path, [], console)
 
 
-def test_a_null_pair_stands_beside_and_must_be_made_alike(config, console, tmp_path, no_figures):
-    null, workdir = tmp_path / "null", tmp_path / "w"
-    own = config.tuned
-    config.tuned = config.base
-    run_pipeline(config, null, console)
-    config.tuned, config.controls.null_run = own, str(null)
-    run_pipeline(config, workdir, console)
-    controls = controls_of(workdir / "controls")
-    assert [row["difference"] for row in controls["null_pair"]] == [0.0] * len(controls["two_by_two"])
-    assert "### The null pair" in (workdir / "table.md").read_text()
+def test_a_null_pair_is_made_first_and_must_be_made_alike(config, console, tmp_path, no_figures):
+    config.controls.null_tuned = config.base
+    run_pipeline(config, tmp_path, console)
+    controls = controls_of(tmp_path / "controls")
+    found, null = controls["null_pair"], contrast_of(tmp_path / "null_pair" / "contrast")
+    assert [row["difference"] for row in found["rows"]] == [0.0] * len(controls["two_by_two"])
+    assert found["questions"] == null.examples and found["bootstrap"]["resamples"] == config.controls.resamples
+    assert found["relative_norm"] == 0 < found["relative_norm_of_pair"]
+    assert "### The null pair\n\nBase against base, " in (tmp_path / "table.md").read_text()
     required = [each["name"] for each in controls["verdicts"][0]["controls"] if each["required"]]
     assert required == ["model part of the 2x2", "null by splitting", "null pair"]
+    assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
 
-    config.metrics.bins, config.attribution.level = 50, "head"
-    with pytest.raises(ValueError, match=r"made with another attribution\.level, metrics\.bins"):
-        run_pipeline(config, workdir, console)
+    config.controls.null_tuned, config.controls.null_run = None, str(tmp_path / "null_pair")
+    assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
+    config.metrics.bins, config.attribution.level, config.selection.alpha = 50, "head", 0.5
+    with pytest.raises(ValueError, match=r"made with another .*attribution\.level, .*selection\.alpha, metrics\.bins"):
+        run_pipeline(config, tmp_path, console)
     config.controls.null_run = str(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"null_run: .*nowhere.* give the folder of a finished run"):
-        run_pipeline(config, workdir, console)
+        run_pipeline(config, tmp_path, console)

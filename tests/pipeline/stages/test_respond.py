@@ -4,10 +4,12 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import StageRun
+from jaxeap.pipeline.stages import respond as respond_stage
 from jaxeap.pipeline.stages.respond import RESPOND, questions_of, respond, responses_of, samples_in
 from jaxeap.sampling.continuous import Answer
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
@@ -118,6 +120,31 @@ def test_answers_of_an_interrupted_run_are_not_asked_for_again(run, asked, monke
     assert asked == [[(n, 0) for n in range(11)], [(n, 0) for n in (3, 4, 5, 6)]]
     assert (run.folder / "tuned.jsonl").read_bytes() == whole
     assert not (run.folder / "tuned_parts").exists()
+
+
+def test_a_device_that_runs_out_of_memory_writes_fewer_answers_at_once(config, run, asked, monkeypatch):
+    respond(run)
+    whole = (run.folder / "base.jsonl").read_bytes()
+    (run.folder / "base.jsonl").unlink()
+    stand_in, seen = respond_stage.answers, []
+
+    def limited(model, prompts, options, **rest):
+        seen.append((options.batch_size, options.cache_tokens))
+        for number, answer in enumerate(stand_in(model, prompts, options, **rest)):
+            if options.batch_size > 1 and number == 3:  # Not yet a part's worth of answers, and they are not lost.
+                jnp.zeros((2**50,), jnp.uint8).block_until_ready()
+            yield answer
+
+    monkeypatch.setattr(respond_stage, "answers", limited)
+    asked.clear()
+    config.sampling.cache_tokens = 400
+    settings = restricted(config, (*RESPOND.reads, *RESPOND.tuning))
+    respond(dataclasses.replace(run, config=settings))
+    assert seen[:2] == [(4, 400), (2, 200)] and seen[2][0] == 1
+    assert asked == [[(n, 0) for n in range(11)], [(n, 0) for n in range(8)], [(n, 0) for n in range(5)]]
+    assert (run.folder / "base.jsonl").read_bytes() == whole
+    said = run.console.file.getvalue()
+    assert "answering: a device ran out of memory; going on with 2 rows at once instead of 4" in said
 
 
 def interrupt(*arguments):

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import rich.console
 
+from jaxeap.metrics.change_difference import ChangeDifference
 from jaxeap.report.compare import (
+    BeyondFirst,
     RunResult,
+    beyond_first_cells,
+    beyond_first_table,
     compare_results,
     comparison_cells,
     comparison_markdown,
     comparison_plot,
     comparison_table,
+    incomparable,
 )
 from jaxeap.report.compare.runs import distinct_names
 
@@ -66,7 +71,8 @@ def test_a_setting_that_alone_differs_orders_the_runs(run):
               for place, alpha in enumerate((0.3, 0.03, 0.1))]  # fmt: skip
     found = compare_results(alphas)
     assert (found.axis.title, found.axis.values) == ("selection.alpha", (0.3, 0.03, 0.1))
-    assert "the tuned model is the same in all runs" in found.warnings
+    assert found.cautions == ("the tuned model is the same in all runs",)
+    assert len(found.besides) == 1
 
 
 def test_checkpoints_are_ordered_by_the_number_in_their_names(run):
@@ -98,6 +104,37 @@ def test_the_table_has_a_row_for_each_metric_and_run(run, finished):
     assert console.export_text().count("grpo") == len(metrics)
 
 
+def test_how_much_more_a_run_changed_has_a_table_of_its_own(run):
+    def row(name, title, **changes):
+        fields = {"reference": 1.0, "change": 3.0, "difference": 2.0, "interval": (1.5, 2.5), "drawn": "paired",
+                  "common": 12} | changes  # fmt: skip
+        return ChangeDifference(name, title, **fields)
+
+    rows = (row("intensity", "Intensity"), row("diversity", "Diversity", drawn="unpaired", common=0, interval=None))
+    partly = row("intensity", "Intensity", drawn="partly paired", common=7, common_difference=-1.0)
+    beyond = [BeyondFirst("ppo", rows), BeyondFirst("dpo", (partly,)), BeyondFirst("sft", (), "other metrics")]
+    found = compare_results([run("grpo"), run("ppo"), run("dpo"), run("sft")], beyond)
+    header, *cells = beyond_first_cells(found)
+    assert header[2:4] == ("Change − that of grpo", "95% interval")
+    assert cells == [
+        ("Intensity", "ppo", "+2.00", "[+1.50, +2.50]", "the same", "–", "–"),
+        ("", "dpo", "+2.00", "[+1.50, +2.50]", "7 common", "-1.00", "–"),
+        ("Diversity", "ppo", "+2.00", "–", "none common", "–", "–"),
+    ]
+    text = comparison_markdown(found)
+    assert "| Intensity | ppo | +2.00 |" in text and "- sft: other metrics." in text
+    content = json.loads(json.dumps(found.to_json()))["beyond_first"]
+    assert [(each["run"], len(each["rows"])) for each in content] == [("ppo", 2), ("dpo", 1), ("sft", 0)]
+    assert content[0]["reference"] == "grpo" and content[0]["rows"][0]["interval"]["low"] == 1.5
+    assert beyond_first_table(compare_results([run("grpo"), run("ppo")])) is None
+
+
+def test_runs_with_other_kinds_of_numbers_are_told(run):
+    other = run("ppo", settings={"attribution.level": "head", "metrics.bins": 10, "selection.alpha": 0.3})
+    assert incomparable(run("grpo"), other) == ["attribution.level", "metrics.bins"]
+    assert incomparable(run("grpo"), run("ppo")) == []
+
+
 def test_json_has_the_rows_by_metric_and_run(run):
     content = json.loads(json.dumps(compare_results([run("grpo"), run("ppo")]).to_json()))
     rows = content["metrics"]["intensity"]
@@ -107,7 +144,7 @@ def test_json_has_the_rows_by_metric_and_run(run):
     assert content["runs"][1] == {
         "name": "ppo", "folder": "/w/ppo", "base": "sft", "tuned": "pairs/ppo", "questions": 2, "confidence": 0.95,
     }  # fmt: skip
-    assert content["axis"] is None and content["warnings"] == []
+    assert content["axis"] is None and content["besides"] == content["cautions"] == []
 
 
 def test_the_figure_has_a_point_a_run_and_a_line_along_a_series(run, finished):

@@ -12,6 +12,11 @@ from jaxeap.report.table import notes
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)> & \u2028"
 """What a question must not be able to do."""
 
+OPPOSITE = "levels of difficulty move in opposite directions (+110% on 9 questions (easy))"
+LEVELS = {
+    "intensity": {"sure": True, "text": f"{OPPOSITE} {HOSTILE}"},
+    "complexity": {"sure": False, "text": "the levels' changes differ in sign"},
+}
 NAMES = ("intensity", "complexity", "kurtosis", "diversity")
 
 
@@ -85,6 +90,7 @@ def finished_content(base: np.ndarray, tuned: np.ndarray, graph: tuple, level: s
     verdicts = [
         {"claim": f"{name} {'down' if name == 'kurtosis' else 'up'}", "metric": name, "direction": 1,
          "verdict": verdict, "interval": rows[name]["interval"], "reasons": ["the interval holds 0"],
+         "levels": LEVELS.get(name),
          "controls": [{"name": "null by splitting", "agrees": agrees, "detail": "as halves do"}]}
         for name, verdict, agrees in zip(NAMES, ("supported", "undecided", "not supported", "undecided"),
                                          (True, False, None, True), strict=True)
@@ -111,6 +117,8 @@ def finished_content(base: np.ndarray, tuned: np.ndarray, graph: tuple, level: s
         questions=Questions(ids, (HOSTILE, *(f"{place}+1=" for place in range(1, number))), ("easy",) * number,
                             shards(base), shards(tuned)),
         controls={
+            "bootstrap": {"resamples": 2000, "method": "bca"},
+            "headline_bootstrap": {"resamples": 200, "method": "bca"},
             "two_by_two": [
                 {"metric": name, "title": rows[name]["title"], "examples": number,
                  "cells": dict.fromkeys(("base_on_base", "base_on_tuned", "tuned_on_base", "tuned_on_tuned"), 0.1),
@@ -138,10 +146,19 @@ def finished_content(base: np.ndarray, tuned: np.ndarray, graph: tuple, level: s
                                  "points": [[0.01, 0.02], [-0.01, 0.0]]}
                           for role in ("base", "tuned")}},
         circuits={
+            "graph": {"level": level, "edges": int(mask.sum())},
+            "matched_faithfulness": [
+                {"target": 0.8, "base": {"edges": 12}, "tuned": {"edges": int(mask.sum())}, "appear": 34, "vanish": 0,
+                 "jaccard": 0.26},
+                {"target": 0.5, "base": {"edges": 12}, "tuned": {"edges": 15}, "appear": 5, "vanish": 2,
+                 "jaccard": 0.59},
+                {"target": 0.9, "base": None, "tuned": None},
+            ],
             "matched_size": [
                 {"edges": size, "base": {"faithfulness": 0.5}, "tuned": {"faithfulness": None}, "appear": 1,
                  "vanish": 1, "strengthen": 2, "weaken": 1, "kept": size - 1, "jaccard": 0.6, "weighted_overlap": 0.5,
-                 "rank_correlation": None, "chance": 0.1, "halves": {"within_base": 0.8, "within_tuned": 0.7}}
+                 "rank_correlation": None, "chance": 0.1,
+                 "halves": {"within_base": 0.8, "within_tuned": 0.7, "between": 0.6 + size / 40}}
                 for size in (4, 8)
             ],
             "layer_flow": [

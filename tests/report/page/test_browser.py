@@ -103,6 +103,34 @@ def test_identical_models_have_a_map_of_zeros_and_no_change(identical: Content, 
     assert [said[name] for name in ("appear", "vanish", "strengthen", "weaken")] == ["0"] * 4
 
 
+def test_halves_between_the_models_stand_beside_those_within_each(content: Content, desk: Visit):
+    assert content.circuits is not None
+    desk.show("plot-halves")
+    drawn = desk.page.evaluate(
+        "document.getElementById('plot-halves').data.map((trace) => [trace.name, trace.x, trace.y])"
+    )
+    rows = content.circuits["matched_size"]
+    by_name = {name: dict(zip(x, y, strict=True)) for name, x, y in drawn}
+    for name, key in (
+        ("base on one half, tuned on the other", "between"),
+        ("base on both halves", "within_base"),
+        ("tuned on both halves", "within_tuned"),
+    ):
+        assert by_name[name] == {row["edges"]: row["halves"][key] for row in rows}
+    assert len(by_name) == 4
+
+
+def test_toolbar_covers_no_legend(desk: Visit):
+    page = desk.page
+    for name in ("plot-halves", "plot-overlap", "plot-enough", "plot-depth"):
+        desk.show(name).hover()
+        bar = page.locator(f"#{name} .modebar").bounding_box()
+        legend = page.locator(f"#{name} .legend").bounding_box()
+        plot = page.locator(f"#{name}").bounding_box()
+        assert legend["y"] + legend["height"] < bar["y"], name
+        assert bar["y"] + bar["height"] <= plot["y"] + plot["height"] + 1, name
+
+
 def test_no_button_offers_to_upload_a_plot(desk: Visit):
     desk.show("plot-map-difference")
     titles = desk.page.locator("#plot-map-difference .modebar-btn").evaluate_all(
@@ -120,6 +148,7 @@ def test_every_panel_draws_in_the_dark_and_on_a_phone_without_sideways_scrolling
             "(id) => document.querySelector(`#${id} .main-svg`) !== null", arg=plot.get_attribute("id")
         )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".modebar").count() == 0  # On a finger it would lie over everything, always.
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 21, 26)"
     light = "document.querySelector('#plot-depth .xtick text').style.fill"
     before = page.evaluate(light)

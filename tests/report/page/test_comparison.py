@@ -14,6 +14,14 @@ def row(difference: float | None, run: str) -> dict[str, Any]:
             "relative_change": difference, "p_value": 0.5, "examples": 12, "run": run}  # fmt: skip
 
 
+def beyond(difference: float, common: int, on_common: float | None) -> dict[str, Any]:
+    interval = {"low": difference - 0.1, "high": difference + 0.1}
+    name, drawn = ("intensity", "partly paired") if common else ("diversity", "unpaired")
+    return {"metric": name, "title": name.title(), "reference": 0.5, "change": 0.5 + difference, "common": common,
+            "difference": difference, "interval": interval, "drawn": drawn, "common_difference": on_common,
+            "common_interval": None}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def comparison() -> dict[str, Any]:
     names = ["grpo", HOSTILE, "sft"]
@@ -24,20 +32,39 @@ def comparison() -> dict[str, Any]:
             "diversity": [row(-0.5, "grpo"), None, None],
         },
         "differing": {"tuned": ["ab" * 32, "cd" * 32, "ef" * 32]},
-        "warnings": ["config.dtype differs"],
+        "besides": ["config.dtype differs"],
+        "cautions": ["the tuned model is the same in all runs"],
         "axis": {"title": "step", "values": [30.0, 10.0, 20.0]},
+        "beyond_first": [
+            {
+                "run": HOSTILE,
+                "reference": "grpo",
+                "rows": [beyond(-0.45, 7, -0.4), beyond(0.3, 0, None)],
+                "missing": "",
+            },
+            {"run": "sft", "reference": "grpo", "rows": [], "missing": "the runs differ in metrics.bins"},
+        ],
     }
 
 
 def test_a_row_for_each_run_and_dashes_where_there_is_no_value(comparison: dict[str, Any], tmp_path):
     html = write_comparison_page(tmp_path / "comparison.html", comparison).read_text(encoding="utf-8")
     outline = Outline(html)
-    assert [attributes["id"] for attributes in outline.of("section")] == ["runs", "by_metric", "models"]
-    assert "config.dtype differs" in html
+    assert [attributes["id"] for attributes in outline.of("section")] == ["runs", "beyond_first", "by_metric", "models"]
     assert "+0.500" in html
-    assert html.count('class="strip apart"') == 2
+    assert html.count('class="strip apart"') == 4
+    assert "−0.450" in html and "7 common" in html and "none common" in html
+    assert "sft: the runs differ in metrics.bins" in html
     assert not outline.of("img")
     assert outline.data("runs")["metrics"][1]["rows"][1]["difference"] is None
+
+
+def test_what_is_the_same_does_not_stand_under_what_differs(comparison: dict[str, Any]):
+    html = render_comparison(comparison)
+    differs = html.index("<b>What differs besides the tuned model</b>")
+    minded = html.index("<b>What to keep in mind</b>")
+    assert differs < html.index("config.dtype differs") < minded < html.index("the tuned model is the same in all runs")
+    assert "What differs besides" not in render_comparison(comparison | {"besides": []})
 
 
 def test_a_series_is_joined_in_its_order(comparison: dict[str, Any], visit):

@@ -52,4 +52,25 @@ def test_crossed_circuits_stand_in_one_row(content: Content):
     assert lines.circuits_view(None) is lines.circuits_view({"matched_size": []}) is None
     data = lines.circuits_data(content.circuits)
     assert data["within_base"] == [0.8, 0.8]
-    assert data["between"] == [None, None]
+    assert data["between"] == [0.7, 0.8]
+
+
+def test_halves_are_beyond_noise_only_below_both_models(content: Content):
+    view = lines.circuits_view(content.circuits)
+    assert view is not None
+    assert view["halves"] and view["beyond_noise"] == []
+    within = {"within_base": 0.8, "within_tuned": 0.7}
+    assert lines.beyond_noise(within | {"between": 0.69})
+    assert not lines.beyond_noise(within | {"between": 0.75})
+    assert not lines.beyond_noise(within | {"between": 0.69, "within_base": None})
+    assert not lines.beyond_noise({})
+
+
+def test_the_whole_graph_is_no_circuit_of_matched_faithfulness(content: Content):
+    view = lines.circuits_view(content.circuits)
+    assert view is not None
+    whole, matched, none = view["matched_faithfulness"]
+    assert (whole["base"], whole["tuned"]) == ("12", "none short of the whole graph")
+    assert (whole["appear"], whole["vanish"], whole["jaccard"]) == ("–", "–", None)
+    assert matched == {"base": "12", "tuned": "15", "target": 0.5, "appear": 5, "vanish": 2, "jaccard": 0.59}
+    assert (none["base"], none["tuned"], none["jaccard"]) == ("none", "none", None)

@@ -11,14 +11,6 @@ def test_p_value(value, text):
     assert wording.p_value(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "–"), (0.0, "0%"), (1.0, "100%"), (0.0002, "< 0.1%"), (0.9999, "> 99.9%"), (0.25, "25.0%")],
-)
-def test_share(value, text):
-    assert wording.share(value) == text
-
-
 @pytest.mark.parametrize(("value", "text"), [(3.21, "3.2 s"), (61.2, "1 min 1 s"), (7265, "2 h 1 min")])
 def test_seconds(value, text):
     assert wording.seconds(value) == text

@@ -18,9 +18,15 @@ def test_mean_over_seeds_and_signs():
     assert effect.relative == pytest.approx(1.25 / 3)
     assert effect.difference == pytest.approx(1 / 3)
     assert (effect.rising(), effect.falling()) == (2, 1)
-    low, high = effect.interval
-    assert -0.25 <= low < 1.25 / 3 < high <= 1.0
+    half = 4.302653 * np.std([0.5, -0.25, 1.0], ddof=1) / np.sqrt(3)  # Student's, of three seeds
+    assert effect.interval == pytest.approx((max(-1.0, 1.25 / 3 - half), 1.25 / 3 + half))
+    assert effect.interval[0] == -1.0 and effect.difference_interval[0] < -2
     assert effect.beyond is None and effect.beyond_interval is None
+
+
+def test_a_change_below_minus_one_is_possible_of_signed_metrics_alone():
+    members = {"1": changes(2, 6, metric="kurtosis"), "2": changes(2, 1, metric="kurtosis")}
+    assert effects(members)["kurtosis"].interval[0] < -1
 
 
 def test_negative_base_keeps_the_sign_of_the_change():

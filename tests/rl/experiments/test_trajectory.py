@@ -29,13 +29,13 @@ def line_of(change_at_end: float, onset: int) -> str:
 
 def test_onset_and_verdict_follow_from_the_intervals():
     line = line_of(0.5, 24)
-    assert "(as the paper says)" in line and "its interval leaves 0 at step 24" in line
+    assert "(as the paper says)" in line and "interval leaves 0 out at 7 of 12 checkpoints, first at step 24" in line
     assert "(against the paper)" in line_of(-0.5, 40)
 
 
 def test_no_change_is_undecided():
     line = line_of(0.0, 1)
-    assert "(undecided)" in line and "at no checkpoint does its interval leave 0" in line
+    assert "(undecided)" in line and "at no checkpoint does its interval leave 0 out" in line
 
 
 def test_checkpoints_that_cannot_be_compared_leave_gaps():

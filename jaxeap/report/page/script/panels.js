@@ -18,6 +18,9 @@ jaxeap.start("audit", (data) => {
   for (const [role, model] of Object.entries(data))
     jaxeap.whenSeen(`plot-audit-${role}`, () => jaxeap.drawAudit(role, model));
 });
-jaxeap.start("overlap", (data) => jaxeap.whenSeen("plot-overlap", () => jaxeap.drawOverlap(data)));
+jaxeap.start("overlap", (data) => {
+  jaxeap.whenSeen("plot-overlap", () => jaxeap.drawOverlap(data));
+  jaxeap.whenSeen("plot-halves", () => jaxeap.drawHalves(data));
+});
 jaxeap.start("enough", (data) => jaxeap.whenSeen("plot-enough", () => jaxeap.drawEnough(data)));
 jaxeap.start("weights", ({ layers }) => jaxeap.whenSeen("plot-weights", () => jaxeap.drawWeights(layers)));

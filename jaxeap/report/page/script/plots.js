@@ -245,41 +245,51 @@ jaxeap.drawAudit = (role, model) => {
   );
 };
 
-jaxeap.drawOverlap = (data) => {
-  const line = (name, y, colour, dash) => ({
-    type: "scatter",
-    mode: "lines+markers",
-    name,
-    x: data.edges,
-    y,
-    line: { color: jaxeap.colour(colour), dash, width: 2 },
-    connectgaps: true,
-  });
-  const known = (values) => values.some((value) => value !== null && value !== undefined);
+// Two plots, for what is compared must come from equally many questions: circuits of all of them on the left, circuits
+// of halves, of one model and of both, on the right.
+const drawShares = (name, edges, lines) => {
+  const known = lines.filter(([, values]) => values.some((value) => value !== null && value !== undefined));
   jaxeap.draw(
-    "overlap",
-    [
-      line("Jaccard: same edges", data.jaccard, "text", "solid"),
-      line("weighted overlap", data.weighted_overlap, "yes", "dash"),
-      line("rank correlation of shared edges", data.rank_correlation, "maybe", "dashdot"),
-      ...(known(data.chance) ? [line("Jaccard by chance", data.chance, "quiet", "dot")] : []),
-      ...ROLES.filter((role) => known(data[`within_${role}`])).map((role) =>
-        line(`Jaccard, two halves of ${role}'s questions`, data[`within_${role}`], role, "dot"),
-      ),
-    ],
+    name,
+    known.map(([label, y, colour, dash, symbol]) => ({
+      type: "scatter",
+      mode: "lines+markers",
+      name: label,
+      x: edges,
+      y,
+      line: { color: jaxeap.colour(colour), dash, width: 2 },
+      marker: { symbol, size: 8 },
+      connectgaps: true,
+    })),
     {
       height: 420,
-      margin: { l: 60, r: 20, t: 90, b: 45 },
+      margin: { l: 60, r: 20, t: 100, b: 45 },
       xaxis: jaxeap.axis({
         type: "log",
         title: "edges in each circuit",
-        tickvals: data.edges,
-        ticktext: data.edges.map(String),
+        tickvals: edges,
+        ticktext: edges.map(String),
       }),
       yaxis: jaxeap.axis({ title: "overlap" }),
     },
   );
 };
+
+jaxeap.drawOverlap = (data) =>
+  drawShares("overlap", data.edges, [
+    ["Jaccard: same edges", data.jaccard, "text", "solid", "diamond"],
+    ["weighted overlap", data.weighted_overlap, "yes", "dash", "triangle-up"],
+    ["rank correlation of shared edges", data.rank_correlation, "maybe", "dashdot", "x"],
+    ["Jaccard by chance", data.chance, "quiet", "dot", "circle-open"],
+  ]);
+
+jaxeap.drawHalves = (data) =>
+  drawShares("halves", data.edges, [
+    ["base on one half, tuned on the other", data.between, "text", "solid", "diamond"],
+    ["base on both halves", data.within_base, "base", "solid", "square"],
+    ["tuned on both halves", data.within_tuned, "tuned", "dash", "circle"],
+    ["by chance", data.chance, "quiet", "dot", "circle-open"],
+  ]);
 
 jaxeap.drawEnough = (data) => {
   const dashes = ["solid", "dash", "dot", "dashdot", "longdash"];

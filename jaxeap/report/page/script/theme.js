@@ -77,6 +77,7 @@ const PLOT_CONFIG = {
   plotlyServerURL: "",
   responsive: true,
   displaylogo: false,
+  displayModeBar: coarse ? false : "hover",
   scrollZoom: false,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
