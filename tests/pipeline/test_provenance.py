@@ -49,8 +49,8 @@ def test_manifest_that_is_right_is_not_touched_and_a_damaged_one_is_made_again(f
 def test_another_value_of_a_setting_is_another_hash(finished_run: Path, tmp_path: Path):
     before = hashes_of(folders(finished_run))["settings"]
     copy = shutil.copytree(finished_run, tmp_path / "copy")
-    text = (copy / "select" / "stage.json").read_text()
-    (copy / "select" / "stage.json").write_text(text.replace('"selection.alpha": 1.0', '"selection.alpha": 0.5'))
+    for path in copy.glob("*/stage.json"):  # Several stages read it.
+        path.write_text(path.read_text().replace('"selection.alpha": 1.0', '"selection.alpha": 0.5'))
     assert hashes_of(folders(copy))["settings"] != before
 
 

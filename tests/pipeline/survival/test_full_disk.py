@@ -45,7 +45,7 @@ def test_full_at_any_write(step, parted, whole, console, tmp_path, monkeypatch):
                 assert re.search(rf"^no room in {workdir}.*: .* are free on its disk\. Nothing", str(error))
         assert not temporary_files(workdir)
         tries += step
-    assert tries > 20
+    assert tries > 10
     assert results(workdir) == whole
 
 
