@@ -10,6 +10,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import jaxeap
 from jaxeap.attribution.attribute import METHODS
+from jaxeap.attribution.circuits import Circuit, faithfulness
+from jaxeap.attribution.divergence import head_of, predicting_residuals, token_divergences
+from jaxeap.attribution.graph import EdgeGraph
+from jaxeap.attribution.settings import Settings
 from jaxeap.parallel.mesh import entered, make_mesh
 from jaxeap.parallel.sharding import ARRAYS, RULES, axes_of
 from tests.parallel.collectives import collectives, large_gathers
@@ -138,7 +142,8 @@ def test_a_batch_that_groups_do_not_share_out_evenly():
 @pytest.mark.parametrize("method", [*METHODS])
 @pytest.mark.parametrize("level", ["block", "head"])
 def test_every_method_gives_what_it_gives_on_one_device(method, level):
-    options = {"edges": [(0, 0), (1, 4), (2, 4)]} if method == "exact" else {}
+    some = np.argwhere(EdgeGraph.for_config(CONFIG, level).mask)[::7][:3]
+    options = {"edges": some} if method == "exact" else {}
     options |= {"steps": 2} if "ig" in method else {}
     ablation = "zero" if method == "information_flow" else "corrupted"
     one, other = (
@@ -152,12 +157,33 @@ def test_every_method_gives_what_it_gives_on_one_device(method, level):
 
 
 @pytest.mark.slow
+def test_means_circuits_and_divergences_are_those_of_one_device():
+    batch = ragged(7)  # which two groups do not share out evenly
+    graph = EdgeGraph.for_config(CONFIG, "block")
+    edges = graph.mask & (np.arange(graph.mask.size).reshape(graph.mask.shape) % 2 == 0)
+    half = Circuit(edges, graph, int(edges.sum()))
+    found = []
+    for shape in (None, (2, 2, 2)):
+        model = decoder(shape)
+        mean = jaxeap.mean_sources(model, batch)
+        faithful = faithfulness(model, batch, half, ablation="mean", reference=mean)
+        residuals = np.asarray(predicting_residuals(model.weights, CONFIG, batch))
+        head = head_of(model.weights, CONFIG)
+        divergences = token_divergences(head, CONFIG, residuals[0], head, CONFIG, residuals[1])
+        means = (mean.embedding, mean.heads, mean.mlp)
+        found.append(
+            [*means, faithful.values, faithful.full, faithful.empty, residuals[batch.target_mask], divergences]
+        )
+    for one, other in zip(*found, strict=True):
+        one = np.asarray(one)
+        np.testing.assert_allclose(np.asarray(other), one, rtol=0, atol=1e-5 * np.abs(one).max())
+
+
+@pytest.mark.slow
 def test_integrated_gradients_gather_no_weight_in_their_loop():
     model = decoder((2, 2, 2))
     function, options = METHODS["eap_ig_inputs"]
+    settings = Settings("head", "zero", 4)
     with entered(model.mesh):
-        from jaxeap.attribution.settings import Settings
-
-        settings = Settings("head", "zero", 4)
         program = function.lower(model.weights, CONFIG, ragged(), None, settings, options()).compile().as_text()
     assert large_gathers(program, LARGEST_GATHER) == []
