@@ -9,8 +9,10 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEVICES = 4
@@ -55,10 +57,19 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A process, and the files that it prints into: a pipe that nobody reads would be full, and stop it."""
+
+    process: subprocess.Popen
+    output: IO[str]
+    errors: IO[str]
+
+
 @contextlib.contextmanager
 def started(
     command: Callable[[int], Sequence[str]], processes: int = 2, folders: Sequence[Path] = ()
-) -> Iterator[list[subprocess.Popen]]:
+) -> Iterator[list[Running]]:
     """Starts `command(0)`, `command(1)`, ...; kills what still runs in the end.
 
     Args:
@@ -72,29 +83,34 @@ def started(
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(REPOSITORY),
     }
-    running = [
-        subprocess.Popen(
-            [sys.executable, *command(process)],
-            cwd=folders[process] if folders else REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for process in range(processes)
-    ]
-    try:
-        yield running
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
+    with contextlib.ExitStack() as open_files:
+        running = []
+        for process in range(processes):
+            output, errors = (open_files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2))
+            begun = subprocess.Popen(
+                [sys.executable, *command(process)],
+                cwd=folders[process] if folders else REPOSITORY,
+                env=environment,
+                stdout=output,
+                stderr=errors,
+            )
+            running.append(Running(begun, output, errors))
+        try:
+            yield running
+        finally:
+            for each in running:
+                each.process.kill()
+                each.process.wait()
 
 
-def ended(running: Sequence[subprocess.Popen]) -> list[Ended]:
+def ended(running: Sequence[Running]) -> list[Ended]:
     """Waits for all."""
-    texts = [process.communicate(timeout=SECONDS) for process in running]
-    return [Ended(each.returncode, *map(_without_noise, text)) for each, text in zip(running, texts, strict=True)]
+    return [Ended(each.process.wait(SECONDS), *map(_text, (each.output, each.errors))) for each in running]
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return _without_noise(file.read())
 
 
 def _without_noise(text: str) -> str:

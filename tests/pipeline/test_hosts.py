@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from jaxeap.pipeline.artifacts import read_json
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, scores_of
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of
-from tests.parallel.processes import Ended, ended, flags, free_port, started
+from tests.parallel.processes import Ended, Running, ended, flags, free_port, started
 from tests.pipeline.conftest import run_uncollected, small_config_with_controls
 
 pytestmark = pytest.mark.slow  # Every process compiles for eight devices.
@@ -50,7 +49,7 @@ def experiment(pair_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @contextlib.contextmanager
 def two_hosts(
     experiment: Path, workdir: Path, overrides: Sequence[Sequence[str]] = ((), ()), folders: Sequence[Path] = ()
-) -> Iterator[list[subprocess.Popen]]:
+) -> Iterator[list[Running]]:
     """run.py on both, of which the second may not write into the work directory."""
     port = free_port()
 
@@ -111,9 +110,9 @@ def test_a_run_of_which_one_host_was_killed_goes_on_to_the_same_result(victim, u
     with two_hosts(experiment, workdir) as running:
         until = time.monotonic() + 600
         while not list((workdir / "attribute").glob("*/*.safetensors")):
-            assert time.monotonic() < until and all(process.poll() is None for process in running)
+            assert time.monotonic() < until and all(each.process.poll() is None for each in running)
             time.sleep(0.05)
-        running[victim].kill()
+        running[victim].process.kill()
         killed_at = time.monotonic()
         both = ended(running)
         assert time.monotonic() - killed_at < 90
