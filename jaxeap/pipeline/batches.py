@@ -45,13 +45,14 @@ def one_ahead(batches: Iterable[Batch], start: Callable[[Batch], Started]) -> It
     """Each batch with what `start` gave for it, after the next one was started: a device need not wait for the disk.
 
     JAX gives back arrays before they are computed, so the device works on the next batch while the caller fetches and
-    writes the results of this one. An error in starting a batch comes after the results of those before it.
+    writes the results of this one. An error or an interruption in starting a batch comes after the results of those
+    before it.
     """
     waiting: tuple[Batch, Started] | None = None
     for batch in batches:
         try:
             started = start(batch)
-        except Exception:
+        except BaseException:  # Who interrupts loses no batch that was computed already.
             if waiting is not None:
                 yield waiting
             raise
