@@ -64,6 +64,7 @@ def floor_bytes(length: int) -> int:
     return jax.jit(gradient).lower(abstract_weights(CONFIG), batch).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_slope_in_positions_is_that_of_the_pass_and_not_of_the_nodes():
     # Up to one block of queries attention holds a square of probabilities for one layer; beyond, a row a query.
     slopes = {level: (planned_bytes(level, 2048) - planned_bytes(level, 1024)) / 1024 for level in ("block", "head")}

@@ -1,5 +1,7 @@
+import gc
 import os
 import signal
+import time
 
 import pytest
 
@@ -37,3 +39,24 @@ def test_no_handler_for_errors_takes_it():
             terminate()
         except Exception:
             pytest.fail("taken for an error")
+
+
+def test_what_python_discards_is_raised_again():
+    sent = []
+
+    def send_once(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and not sent:
+            sent.append(phase)
+            terminate()
+
+    gc.callbacks.append(send_once)
+    try:
+        with pytest.raises(Terminated), raising_on_sigterm():
+            gc.collect()
+            assert sent, "else nothing is tested"
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                time.sleep(0.01)
+            pytest.fail("the signal was lost")
+    finally:
+        gc.callbacks.remove(send_once)

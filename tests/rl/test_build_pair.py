@@ -24,6 +24,7 @@ pytestmark = pytest.mark.standard_promotion
 SHIPPED = Path(__file__).resolve().parents[2] / "pairs" / "arithmetic"
 
 
+@pytest.mark.slow
 def test_small_models_are_built_twice_alike_with_cards(model: Decoder, tmp_path: Path) -> None:
     options = dict(
         methods=("grpo", "sft_more"),

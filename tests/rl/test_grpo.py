@@ -261,6 +261,7 @@ def test_relatives_of_grpo_raise_the_reward_too(model: Decoder, advantage: str) 
     assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.2
 
 
+@pytest.mark.slow
 def test_a_penalty_is_told_and_obeyed(model: Decoder) -> None:
     runs = [
         train(model, dataclasses.replace(SETTINGS, penalty=None if weight == 0 else ActivationCorrelation(weight)))

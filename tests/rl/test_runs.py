@@ -34,6 +34,8 @@ pytestmark = pytest.mark.standard_promotion
 
 QUIET = dict(say=lambda line: None)
 
+IN_EVERY_RUN = ("ppo", "dpo")
+"""Methods whose killed runs are resumed in the tests of every change: most state on policy, and off it."""
 SMALL = {
     "sft": SFTSettings(steps=6, batch_size=4),
     "rejection": RejectionSettings(6, 2, prompts_per_step=16, answers_each=8, batch_size=8, max_new_tokens=2),
@@ -104,7 +106,9 @@ def killed_at(step: int):
     return opened
 
 
-@pytest.mark.parametrize("method", SMALL)
+@pytest.mark.parametrize(
+    "method", [name if name in IN_EVERY_RUN else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+)
 def test_a_killed_run_resumes_to_the_same_bits(
     method: str, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

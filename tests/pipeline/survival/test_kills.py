@@ -165,6 +165,7 @@ def wait_for(pattern: str, folder: Path, run: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_and_terminated(started, parted, whole, tmp_path):
     """SIGKILL while it scores; a second run, started meanwhile, was refused; SIGTERM to the next; then to the end."""
     folder = tmp_path / "w"

@@ -58,6 +58,7 @@ def test_reference_text_equals_the_pipelines_contrast(models, config, tmp_path):
     assert decoded == record["answer"] == record["question"][:-1][::-1]
 
 
+@pytest.mark.slow
 def test_too_few_questions_are_reported_and_do_not_stop_the_run(models, config, tmp_path):
     found = compare(comparison("own"), *models, tmp_path / "own", config)
     assert found.changes is None

@@ -35,6 +35,7 @@ def test_against_numpy():
     assert float(divergence) == pytest.approx((p * np.log(p / q)).sum(axis=1).mean(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_model_beside_itself(tmp_path):
     save_model(tiny_decoder(), tmp_path / "model", arithmetic_tokenizer())
     found = probe_model(tmp_path / "model", tmp_path / "model", "arithmetic:test", 8)
