@@ -39,6 +39,7 @@ from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
 from jaxeap.pipeline.summary import print_summary
+from jaxeap.pipeline.workdir import require_free
 from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
 
 REPOSITORY = Path(__file__).resolve().parent
@@ -99,7 +100,7 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
     """One experiment or a grid of them; with --dry_run the plan alone.
 
     Raises:
-      ValueError: the run cannot fit into the memory of the device; and as `run_pipeline`.
+      ValueError: the work directory is in use; the run cannot fit into the memory of the device; and as `run_pipeline`.
     """
     if is_grid(config):
         plans = plan_grid(config, console)
@@ -108,6 +109,8 @@ def run_or_plan(config: ml_collections.ConfigDict, workdir: str, console: rich.c
                 plan.require()
             run_grid(config, workdir, console)
         return
+    if not _DRY_RUN.value:
+        require_free(workdir)
     plan = plan_run(config, measure=not _DRY_RUN.value)
     if _DRY_RUN.value:
         print_plan(plan, config, console)

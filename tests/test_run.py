@@ -97,6 +97,7 @@ def test_run_from_another_folder_prints_the_table_and_where_the_files_are(model_
         refused = started(*arguments, cwd=tmp_path)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: w is in use by another run")
+    assert "plan" not in refused.stdout, "the device is the other run's"
     assert "Traceback" not in refused.stderr
 
 

@@ -56,6 +56,21 @@ def _opened(workdir: Path) -> Iterator[None]:
         yield
 
 
+def require_free(path: str | os.PathLike[str]) -> None:
+    """Refuses a work directory that another run holds: at once, before a plan is made on the device that it uses.
+
+    Raises:
+      ValueError: it is in use.
+    """
+
+    def look() -> None:
+        if (Path(path) / LOCK).is_file():
+            with _locked(Path(path)):
+                pass
+
+    hosts.on_first(look)
+
+
 @contextlib.contextmanager
 def swept(workdir: Path, folders: Sequence[str]) -> Iterator[None]:
     """Removes temporary files: those of a killed run now, and this run's if it ends with an error or a signal."""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxeap.pipeline.workdir import LOCK, MARKER, open_workdir, supersede
+from jaxeap.pipeline.workdir import LOCK, MARKER, open_workdir, require_free, supersede
 
 
 def test_new_workdir_is_made_and_marked(tmp_path):
@@ -18,6 +18,16 @@ def test_new_workdir_is_made_and_marked(tmp_path):
 def test_second_run_is_refused_and_told_who_has_it(tmp_path):
     with open_workdir(tmp_path), pytest.raises(ValueError, match=f'in use by another run .*"pid": {os.getpid()}'):
         open_workdir(tmp_path).__enter__()
+
+
+def test_one_in_use_is_known_before_anything_is_planned(tmp_path):
+    require_free(tmp_path / "none yet")
+    assert not (tmp_path / "none yet").exists()
+    with open_workdir(tmp_path), pytest.raises(ValueError, match="in use by another run"):
+        require_free(tmp_path)
+    require_free(tmp_path)
+    with open_workdir(tmp_path):
+        pass
 
 
 def test_lock_is_released_after_an_error(tmp_path):
