@@ -265,6 +265,14 @@ def test_a_null_pair_is_made_first_and_must_be_made_alike(config, console, tmp_p
     assert found["questions"] == null.examples and found["bootstrap"]["resamples"] == config.controls.resamples
     assert found["relative_norm"] == 0 < found["relative_norm_of_pair"]
     assert "### The null pair\n\nBase against base, " in (tmp_path / "table.md").read_text()
+    # Base against itself changed nothing, so this pair's changes go beyond it by themselves.
+    compared = contrast_of(tmp_path / "contrast")
+    assert [row["metric"] for row in found["beyond"]] == ["intensity", "complexity", "kurtosis", "diversity"]
+    for row in found["beyond"]:
+        assert (row["reference"], row["difference"]) == (0.0, row["change"])
+        assert row["change"] == pytest.approx(compared[row["metric"]].difference, rel=1e-12)
+    assert found["missing"] is None
+    assert "| Activation intensity | " in (tmp_path / "table.md").read_text().split("This pair's change less the")[1]
     required = [each["name"] for each in controls["verdicts"][0]["controls"] if each["required"]]
     assert required == ["model part of the 2x2", "null by splitting", "null pair"]
     assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
