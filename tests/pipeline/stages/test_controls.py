@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import types
 from pathlib import Path
 
@@ -279,6 +280,16 @@ def test_a_null_pair_is_made_first_and_must_be_made_alike(config, console, tmp_p
 
     config.controls.null_tuned, config.controls.null_run = None, str(tmp_path / "null_pair")
     assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
+    shutil.rmtree(tmp_path / "null_pair" / "attribute")
+    config.controls.seed += 1
+    run_pipeline(config, tmp_path, console)
+    lacking = "its folder has no finished stage attribute"
+    assert f"the null pair is not held against this pair: {lacking}" in console.file.getvalue().replace("\n", " ")
+    (said,) = [
+        each for each in controls_of(tmp_path / "controls")["verdicts"][0]["controls"] if lacking in each["detail"]
+    ]
+    assert (said["name"], said["agrees"], said["required"]) == ("null pair", None, True)
+    assert f"was not held against the null pair's: {lacking}." in (tmp_path / "table.md").read_text()
     config.metrics.bins, config.attribution.level, config.selection.alpha = 50, "head", 0.5
     with pytest.raises(ValueError, match=r"made with another .*attribution\.level, .*selection\.alpha, metrics\.bins"):
         run_pipeline(config, tmp_path, console)
