@@ -179,12 +179,22 @@ def _row_cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
 
 
 def _beyond_null_cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
-    header = ("Metric", "This pair's change", "The null pair's", "Difference of the two", "Interval")
+    header = (
+        "Metric",
+        "This pair's change",
+        "The null pair's",
+        "Difference of the two",
+        "Interval",
+        "On common questions",
+        "Interval",
+    )
     return [header, *(
         (
             row["title"],
             *(notation.signed(row[key]) for key in ("change", "reference", "difference")),
             _interval(row["interval"]),
+            notation.signed(row["common_difference"]),
+            _interval(row["common_interval"]),
         )
         for row in rows
     )]  # fmt: skip
