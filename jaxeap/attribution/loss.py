@@ -42,9 +42,8 @@ def counted_loss(
         predicted = offset + jnp.arange(targets.shape[1], dtype=jnp.int32)
         positions = jnp.minimum(jnp.asarray(batch.first)[:, None] - 1 + predicted[None], final.shape[1] - 1)
         read = constrain(jnp.take_along_axis(final, positions[:, :, None], axis=1), "residual")
-        log_probabilities = jax.nn.log_softmax(unembed(weights, config, read, propagation), axis=-1)
-        surprise = -jnp.take_along_axis(log_probabilities, targets[:, :, None], axis=-1)[:, :, 0]
-        return jnp.sum(jnp.where(counted, surprise, 0.0), axis=1)
+        surprises = surprise(unembed(weights, config, read, propagation), targets)
+        return jnp.sum(jnp.where(counted, surprises, 0.0), axis=1)
 
     targets, counted = jnp.asarray(batch.targets), jnp.asarray(batch.target_mask)
     if width <= TARGET_BLOCK:
@@ -55,6 +54,18 @@ def counted_loss(
         offsets = jnp.arange(len(blocks[0]), dtype=jnp.int32) * TARGET_BLOCK
         total = jnp.sum(jax.lax.map(lambda block: jax.checkpoint(summed)(*block), (*blocks, offsets)), axis=0)
     return constrain(total / jnp.sum(counted, axis=1).astype(jnp.float32), "loss")
+
+
+def surprise(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """-log p(target) under the softmax of the logits [..., V] float32, of targets [...] int32: [...] float32, in nats.
+
+    As softplus(logsumexp of the other tokens' logits - the target's), so that value and gradient keep all digits where
+    the model is sure. `log_softmax` rounds both to multiples of 1e-7 or so there, since it tells 1 - p from p near 1,
+    and what RL makes a model is sure.
+    """
+    at_target = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1) == targets[..., None]
+    others = jax.nn.logsumexp(jnp.where(at_target, -jnp.inf, logits), axis=-1)
+    return jax.nn.softplus(others - jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0])
 
 
 def gradient_norm(gradient: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import pytest
 
 from jaxeap.attribution import loss as loss_module
 from jaxeap.attribution.batch import Batch
-from jaxeap.attribution.loss import counted_loss, loss_and_gradient_norm
+from jaxeap.attribution.loss import counted_loss, loss_and_gradient_norm, surprise
 from jaxeap.models.model import Decoder
 from tests.attribution.numpy_graph import weights_of
 from tests.attribution.tiny import TinyModel, ragged_batch
@@ -115,3 +115,19 @@ def test_an_example_weighs_the_same_however_many_tokens_others_count(model: Deco
         alone = Batch.from_sequences(sequences[row : row + 1], ranges[row : row + 1], length=5)
         single = jax.jit(counted_loss, static_argnums=1)(model.weights, model.config, final[row : row + 1], alone)
         np.testing.assert_allclose(single[0], together[row], rtol=1e-6)
+
+
+@pytest.mark.parametrize("lead", [0.0, 8.0, 14.0, 30.0])
+def test_a_sure_model_loses_no_digits(lead: float) -> None:
+    logits = np.random.default_rng(1).normal(size=(5, 33)).astype(np.float32)
+    targets = np.arange(5, dtype=np.int32)
+    logits[targets, targets] += np.float32(lead)
+    exact = logits.astype(np.float64)
+    others = np.where(np.arange(33) == targets[:, None], -np.inf, exact)
+    odds = np.exp(others).sum(axis=1) / np.exp(exact[targets, targets])
+    expected_gradient = np.exp(others) / np.exp(exact).sum(axis=1, keepdims=True)
+    expected_gradient[targets, targets] = -odds / (1 + odds)
+
+    found, gradient = jax.jit(jax.value_and_grad(lambda x: jnp.sum(surprise(x, targets))))(logits)
+    np.testing.assert_allclose(found, np.log1p(odds).sum(), rtol=3e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=3e-6)

@@ -7,6 +7,7 @@ import weakref
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -51,7 +52,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(
         broken_part = np.array(getattr(result, what))
         broken_part[1] = np.nan
         return jaxeap.AttributionResult(
-            **{"scores": result.scores, "loss": result.loss, what: broken_part},
+            **{"scores": result.scores, "loss": result.loss, what: jnp.asarray(broken_part)},
             graph=result.graph,
             method=result.method,
             ablation=result.ablation,
