@@ -10,14 +10,12 @@ from typing import Any
 import rich.console
 
 from jaxeap.metrics.change_difference import RunStatistics, change_differences
-from jaxeap.metrics.contrast import headline_pairs
 from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.run_statistics import run_statistics
 from jaxeap.pipeline.runner import CONFIG
-from jaxeap.pipeline.score_stream import stream_of
 from jaxeap.pipeline.settings import within
 from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages import STAGES
-from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.workdir import MARKER
@@ -45,8 +43,6 @@ DECISIVE = ("respond", "grade", "select", "attribute", "contrast")
 """Stages whose settings the metrics depend on."""
 BESIDE = ("controls", "contrast.breakdowns", "contrast.edges", "contrast.memory", "contrast.half_width")
 """Settings of these stages that the metrics do not depend on."""
-HEADLINE = ("intensity", "complexity", "kurtosis", "diversity")
-"""The paper's metrics, in which the runs' changes are held against each other."""
 
 
 def compare_runs(
@@ -139,11 +135,7 @@ def beyond_first(runs: Sequence[RunResult]) -> list[BeyondFirst]:
 
 
 def _statistics(run: RunResult) -> RunStatistics:
-    scored = Path(run.folder) / "attribute"
-    mask = nodes_of(scored).mask
-    base, tuned = (stream_of(scored / cell.name, run.questions) for cell in OWN_TEXT)
-    pairs = headline_pairs(base, tuned, mask, run.contrast.options)
-    return RunStatistics(run.questions, tuple(pair for pair in pairs if pair.measure.name in HEADLINE))
+    return run_statistics(Path(run.folder) / "attribute", run.questions, run.contrast.options)
 
 
 def _require_free(folder: Path, comparison: RunComparison) -> None:

@@ -212,7 +212,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.controls.splits = 1000  # Random halves of one model's questions, contrasted as if two models; 0 for none.
     config.controls.divergence_questions = 200  # On how many KL(tuned || base) is measured; 0 for none.
     # A model that came from config.base by training of no interest, such as more of the same supervised training; named
-    # as config.tuned is. Base and it are contrasted first, in WORKDIR/null_pair; a claim must go beyond what they give.
+    # as config.tuned is. Base and it are contrasted first, in WORKDIR/null_pair; a claim must go beyond their change.
     config.controls.null_tuned = config_dict.placeholder(str)
     # Or the finished work directory of a null pair. It must have been made with the same choices.
     config.controls.null_run = config_dict.placeholder(str)

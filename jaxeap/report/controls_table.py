@@ -49,6 +49,8 @@ def controls_markdown(controls: Mapping[str, Any], audit: Mapping[str, Any]) -> 
         parts += ["### The difference under other choices", markdown_table(cells)]
     if (null := controls["null_pair"]) is not None:
         parts += ["### The null pair", null_pair_note(null), markdown_table(_row_cells(null["rows"]))]
+        parts.append(beyond_null_note(null))
+        parts += [markdown_table(_beyond_null_cells(null["beyond"]))] if null["beyond"] else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -93,6 +95,24 @@ def null_pair_note(null: Mapping[str, Any]) -> str:
             f"{notation.number(null['relative_norm_of_pair'])}: a null that moved far less is a low bar."
         )
     return note
+
+
+def beyond_null_note(null: Mapping[str, Any]) -> str:
+    """How this pair's change was held against the null's, or why it was not."""
+    if null["missing"]:
+        return f"This pair's change was not held against the null pair's: {null['missing']}."
+    if not null["beyond"]:
+        return "This pair's change was not held against the null pair's: no metric has a value in both."
+    drawn, common = null["beyond"][0]["drawn"], null["beyond"][0]["common"]
+    how = {
+        "paired": "both have the same questions, which are drawn for both at once",
+        "partly paired": f"{common:,} questions are common and drawn for both at once, the others for each alone",
+        "unpaired": "no question is common, so each pair's are drawn alone",
+    }[drawn]
+    return (
+        "This pair's change less the null pair's; a claim is supported only where the interval lies on the claimed "
+        f"side of 0. Percentile bootstrap by question: {how}."
+    )
 
 
 def intervals_note(controls: Mapping[str, Any]) -> str:
@@ -153,6 +173,28 @@ def _row_cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
             notation.signed(row["difference"]),
             notation.percent(row["relative_change"]),
             _interval(row["interval"]),
+        )
+        for row in rows
+    )]  # fmt: skip
+
+
+def _beyond_null_cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
+    header = (
+        "Metric",
+        "This pair's change",
+        "The null pair's",
+        "Difference of the two",
+        "Interval",
+        "On common questions",
+        "Interval",
+    )
+    return [header, *(
+        (
+            row["title"],
+            *(notation.signed(row[key]) for key in ("change", "reference", "difference")),
+            _interval(row["interval"]),
+            notation.signed(row["common_difference"]),
+            _interval(row["common_interval"]),
         )
         for row in rows
     )]  # fmt: skip

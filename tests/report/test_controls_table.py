@@ -105,11 +105,18 @@ def test_markdown_has_every_control():
         assert said in text, said
     assert "null pair" not in text and "tuned text: " not in text
     null = {"tuned": "sft", "questions": 7, "rows": controls()["normalised"]}
-    null |= {"relative_norm": 0.5, "relative_norm_of_pair": 0.25}
+    null |= {"relative_norm": 0.5, "relative_norm_of_pair": 0.25, "beyond": [], "missing": "its scores are gone"}
     text = controls_markdown(controls(null_pair=null), {"models": {}})
     assert (
         "### The null pair\n\nBase against sft, 7 questions that passed the same filters. Its weights moved by" in text
     )
+    assert text.endswith("This pair's change was not held against the null pair's: its scores are gone.\n")
+    beyond = {"metric": "intensity", "title": "Activation intensity", "change": 3.0, "reference": -2.0}
+    beyond |= {"difference": 5.0, "interval": interval(1.0, 9.0), "drawn": "partly paired", "common": 1234}
+    beyond |= {"common_difference": 4.0, "common_interval": interval(2.0, 6.0)}
+    text = controls_markdown(controls(null_pair=null | {"missing": None, "beyond": [beyond]}), {"models": {}})
+    assert "Percentile bootstrap by question: 1,234 questions are common and drawn for both at once" in text
+    assert text.endswith("| Activation intensity | +3.00 | -2.00 | +5.00 | [+1.00, +9.00] | +4.00 | [+2.00, +6.00] |\n")
     text = controls_markdown(controls(null_pair=null | {"relative_norm": None}), {"models": {}})
     assert "### The null pair\n\nBase against sft, 7 questions that passed the same filters.\n\n|" in text
 

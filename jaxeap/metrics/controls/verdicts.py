@@ -9,7 +9,7 @@ With d the difference (tuned minus base) in the claimed direction and its paired
 5. It lies wholly on the claimed side: supported if every required control agrees, else undecided. Required are
    - the 2x2: the interval of the model's part lies on the claimed side too, so the text alone does not make it;
    - the null by splitting: d lies beyond the central 95% of the differences between halves of either model's questions;
-   - a null pair, where one is given: d lies beyond the interval of that pair's difference.
+   - a null pair, where one is given: the interval of d less that pair's difference lies on the claimed side.
    A required control that was not made does not agree; without a null pair, which needs a third checkpoint, the verdict
    says that none was given.
 6. It holds 0 and lies within 1% of base's value on both sides: not supported; a change, if any, is too small to matter.
@@ -64,7 +64,9 @@ class Evidence:
         null_split: entries of "null_split".
         sensitivity: entries of "sensitivity".
         normalised: rows of "normalised", by metric.
-        null_pair: rows of the null pair, by metric; None where none is given.
+        null_pair: how much more changed than in the null pair, by metric, rows of `ChangeDifference.to_json`; None
+            where none is given.
+        null_pair_missing: why the two were not held against each other, where they were not.
         audit: for each model how its scores may be read: "effects", "ranks" or "neither".
         levels: by metric a row for each level of difficulty, its name under "member".
     """
@@ -77,6 +79,7 @@ class Evidence:
     null_pair: Mapping[str, Row] | None
     audit: Mapping[str, str]
     levels: Mapping[str, Sequence[Row]] = dataclasses.field(default_factory=dict)
+    null_pair_missing: str | None = None
 
 
 def judge(claim: Claim, evidence: Evidence) -> dict[str, Any]:
@@ -124,7 +127,7 @@ def _outcome(claim: Claim, row: Row | None, required: Sequence[dict[str, Any]]) 
 def _required(claim: Claim, row: Row | None, evidence: Evidence) -> list[dict[str, Any]]:
     controls = [_model_part(claim, evidence), _null_split(claim, row, evidence)]
     if evidence.null_pair is not None:
-        controls.append(_null_pair(claim, row, evidence.null_pair))
+        controls.append(_null_pair(claim, evidence.null_pair, evidence.null_pair_missing))
     return controls
 
 
@@ -182,16 +185,21 @@ def _null_split(claim: Claim, row: Row | None, evidence: Evidence) -> dict[str, 
     )
 
 
-def _null_pair(claim: Claim, row: Row | None, null_pair: Mapping[str, Row]) -> dict[str, Any]:
-    null = null_pair.get(claim.metric)
-    if null is None or null["interval"] is None or row is None or row["difference"] is None:
-        return _control("null pair", None, "the null pair has no interval for this metric")
-    bounds = (claim.direction * null["interval"]["low"], claim.direction * null["interval"]["high"])
-    agrees = claim.direction * row["difference"] > max(bounds)
+def _null_pair(claim: Claim, beyond: Mapping[str, Row], missing: str | None) -> dict[str, Any]:
+    """A bar at the end of the null's own interval would not do: it forgets this pair's scatter, and a null that moved
+    the other way would lower it below 0."""
+    if missing:
+        return _control("null pair", None, f"the null pair was not held against this one: {missing}")
+    if (found := beyond.get(claim.metric)) is None:
+        return _control("null pair", None, "the null pair or this one has no value of this metric")
+    if (interval := found["interval"]) is None:
+        return _control("null pair", None, "too few questions to hold the null pair against this one")
+    sign = side(interval)
+    said = f"{_signed(found['difference'])} [{_signed(interval['low'])}, {_signed(interval['high'])}]"
     return _control(
         "null pair",
-        agrees,
-        f"the difference lies {'' if agrees else 'not '}beyond the interval of the null pair's on the claimed side",
+        sign == claim.direction,
+        f"the difference less the null pair's is {said}, whose interval {said_of(sign)}",
     )
 
 
@@ -226,6 +234,10 @@ def _normalised(claim: Claim, evidence: Evidence, metric: str) -> dict[str, Any]
 
 def _control(name: str, agrees: bool | None, detail: str) -> dict[str, Any]:
     return {"name": name, "agrees": agrees, "detail": detail}
+
+
+def _signed(value: float) -> str:
+    return f"{value:+#.3g}".removesuffix(".")
 
 
 def _down_or_up(direction: int) -> str:

@@ -30,6 +30,7 @@ from jaxeap.metrics.paired import largest_magnitudes
 from jaxeap.metrics.stream import ScoreStream
 from jaxeap.metrics.weighting import weighted_mean
 from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.beyond_null_pair import beyond_null_pair
 from jaxeap.pipeline.pair import ROLES
 from jaxeap.pipeline.score_stream import stream_of
 from jaxeap.pipeline.settings import SCORING, flat, within
@@ -90,7 +91,7 @@ def control(run: StageRun) -> None:
         "same_text": sum(question.base == question.tuned for question in selection.questions),
         "null_split": _null_splits(run, of_model["base"], statistics, compared),
         "divergence": _divergence(divergences_of(run.inputs["divergence"]), bootstrap),
-        "null_pair": _null_pair(run, compared),
+        "null_pair": _null_pair(run, compared, selection, bootstrap, memory),
         "weights_changed": _weights_changed(run.inputs["weights"]),
     }
     by_level = metrics_of(run.inputs["contrast"])["breakdowns"].get("difficulty", [])
@@ -211,8 +212,10 @@ def _divergence(by_question: Sequence[Mapping[str, Any]], bootstrap: Mapping[str
     return found
 
 
-def _null_pair(run: StageRun, compared: Contrast) -> dict[str, Any] | None:
-    """The rows of the null pair's contrast, and beside them how far its weights moved and this pair's.
+def _null_pair(
+    run: StageRun, compared: Contrast, selection: Selection, bootstrap: Mapping[str, Any], memory: int
+) -> dict[str, Any] | None:
+    """The rows of the null pair's contrast, how much more this pair changed, and how far the weights of both moved.
 
     Raises:
       ValueError: it was made with other choices, so its numbers do not compare.
@@ -235,8 +238,13 @@ def _null_pair(run: StageRun, compared: Contrast) -> dict[str, Any] | None:
             f"config.controls.null_run: {workdir} was made with another {', '.join(different)}; make the null pair's "
             "run with the settings of this one"
         )
+    beyond, missing = beyond_null_pair(workdir, run.inputs["attribute"], selection, compared.options, bootstrap, memory)
+    if missing:
+        run.say(f"the null pair is not held against this pair: {missing} ({workdir})")
     return {
         "tuned": Path(settings["tuned"]).name,
+        "beyond": beyond,
+        "missing": missing,
         "questions": null.examples,
         "rows": [metric_row(metric, null.confidence) for metric in null.metrics],
         "bootstrap": {key: getattr(null, key) for key in BOOTSTRAP},
@@ -277,7 +285,8 @@ def _verdicts(
         null_split=content["null_split"],
         sensitivity=content["sensitivity"],
         normalised=by_metric(content["normalised"]),
-        null_pair=None if content["null_pair"] is None else by_metric(content["null_pair"]["rows"]),
+        null_pair=None if content["null_pair"] is None else by_metric(content["null_pair"]["beyond"]),
+        null_pair_missing=None if content["null_pair"] is None else content["null_pair"]["missing"],
         audit={role: reading(model) for role, model in audited["models"].items()},
         levels={claim.metric: [each for each in by_level if each["metric"] == claim.metric] for claim in CLAIMS},
     )
@@ -299,5 +308,5 @@ CONTROL = Stage(
     ),
     tuning=("contrast.memory",),
     needs=("select", "attribute", "audit", "truncations", "divergence", "contrast", "weights"),
-    version=2,
+    version=3,
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from jaxeap.report.controls_table import intervals_note, null_pair_note
+from jaxeap.report.controls_table import beyond_null_note, intervals_note, null_pair_note
 from jaxeap.report.page.strip import common_limit, own_strip, strip
 from jaxeap.report.page.wording import bounds
 
@@ -47,8 +47,15 @@ def with_strips(rows: Iterable[Mapping[str, Any]]) -> Rows:
 
 
 def null_pair(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What the null pair was, and its rows."""
-    return None if found is None else {"note": null_pair_note(found), "rows": with_strips(found["rows"])}
+    """What the null pair was, its rows, and how much more this pair changed."""
+    if found is None:
+        return None
+    return {
+        "note": null_pair_note(found),
+        "rows": with_strips(found["rows"]),
+        "beyond_note": beyond_null_note(found),
+        "beyond": with_strips(found["beyond"]),
+    }
 
 
 def null_splits(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Rows:

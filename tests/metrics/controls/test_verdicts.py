@@ -38,7 +38,7 @@ def evidence(low: float = 1.0, high: float = 3.0, metric: str = "intensity", **c
             {"setting": "metrics.entries", "value": "edges", "default": False, "rows": [row(low, high, metric)]},
         ],
         normalised={name: row(low, high, name) for name in ("intensity_by_loss", "intensity_by_gradient_norm")},
-        null_pair={metric: row(-0.5, 0.5, metric)},
+        null_pair={metric: row(low, high, metric)},
         audit={"base": "effects", "tuned": "effects"},
     )
     return dataclasses.replace(made, **changes)
@@ -109,8 +109,14 @@ def test_without_an_interval_nothing_is_decided():
             {"null_split": [{"metric": "intensity", "low": 2.1, "high": 2.5, "from": "base"}]},
             "lies not beyond what halves of base's questions differ by in the claimed direction",
         ),
-        ({"null_pair": {"intensity": row(-1.0, 2.5)}}, "not beyond the interval of the null pair's on the"),
-        ({"null_pair": {}}, "the null pair has no interval"),
+        (
+            {"null_pair": {"intensity": row(-0.0004, 0.00149)}},
+            "but the difference less the null pair's is +0.000545 [-0.000400, +0.00149], whose interval holds 0",
+        ),
+        ({"null_pair": {"intensity": row(-3.0, -1.0)}}, "is -2.00 [-3.00, -1.00], whose interval lies below 0"),
+        ({"null_pair": {"intensity": row(1.0, 3.0) | {"interval": None}}}, "too few questions to hold the null pair"),
+        ({"null_pair": {}}, "no value of this metric"),
+        ({"null_pair": {}, "null_pair_missing": "its scores are gone"}, "against this one: its scores are gone"),
     ],
 )  # fmt: skip
 def test_a_required_control_that_does_not_agree_leaves_it_undecided(changes, said):
@@ -119,12 +125,14 @@ def test_a_required_control_that_does_not_agree_leaves_it_undecided(changes, sai
     assert any(said in reason for reason in verdict["reasons"])
 
 
-def test_a_null_pair_that_stays_behind_agrees():
-    verdict = judge(UP, evidence(null_pair={"intensity": row(-1.0, 1.5)}))
-    assert verdict["verdict"] == "supported"
-    assert [control["agrees"] for control in verdict["controls"] if control["name"] == "null pair"] == [True]
-    # A null that went down is no bar for a rise.
-    assert judge(UP, evidence(null_pair={"intensity": row(-9.0, -5.0)}))["verdict"] == "supported"
+@pytest.mark.parametrize(("direction", "low", "high"), [(1, 152.0, 153.0), (-1, -153.0, -152.0)])
+def test_a_null_pair_agrees_where_the_pair_changed_more_on_the_claimed_side(direction, low, high):
+    claim = Claim("a claim", "intensity", direction)
+    verdict = judge(claim, evidence(direction * 2 - 1, direction * 2 + 1, null_pair={"intensity": row(low, high)}))
+    (control,) = [each for each in verdict["controls"] if each["name"] == "null pair"]
+    assert verdict["verdict"] == "supported" and control["agrees"] is control["required"] is True
+    said = {1: "+152. [+152, +153], whose interval lies above 0", -1: "-152. [-153, -152], whose interval lies below 0"}
+    assert control["detail"].endswith(said[direction].replace(". [", " ["))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import types
 from pathlib import Path
 
@@ -265,12 +266,30 @@ def test_a_null_pair_is_made_first_and_must_be_made_alike(config, console, tmp_p
     assert found["questions"] == null.examples and found["bootstrap"]["resamples"] == config.controls.resamples
     assert found["relative_norm"] == 0 < found["relative_norm_of_pair"]
     assert "### The null pair\n\nBase against base, " in (tmp_path / "table.md").read_text()
+    # Base against itself changed nothing, so this pair's changes go beyond it by themselves.
+    compared = contrast_of(tmp_path / "contrast")
+    assert [row["metric"] for row in found["beyond"]] == ["intensity", "complexity", "kurtosis", "diversity"]
+    for row in found["beyond"]:
+        assert (row["reference"], row["difference"]) == (0.0, row["change"])
+        assert row["change"] == pytest.approx(compared[row["metric"]].difference, rel=1e-12)
+    assert found["missing"] is None
+    assert "| Activation intensity | " in (tmp_path / "table.md").read_text().split("This pair's change less the")[1]
     required = [each["name"] for each in controls["verdicts"][0]["controls"] if each["required"]]
     assert required == ["model part of the 2x2", "null by splitting", "null pair"]
     assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
 
     config.controls.null_tuned, config.controls.null_run = None, str(tmp_path / "null_pair")
     assert {outcome.status for outcome in run_pipeline(config, tmp_path, console)} == {"reused"}
+    shutil.rmtree(tmp_path / "null_pair" / "attribute")
+    config.controls.seed += 1
+    run_pipeline(config, tmp_path, console)
+    lacking = "its folder has no finished stage attribute"
+    assert f"the null pair is not held against this pair: {lacking}" in console.file.getvalue().replace("\n", " ")
+    (said,) = [
+        each for each in controls_of(tmp_path / "controls")["verdicts"][0]["controls"] if lacking in each["detail"]
+    ]
+    assert (said["name"], said["agrees"], said["required"]) == ("null pair", None, True)
+    assert f"was not held against the null pair's: {lacking}." in (tmp_path / "table.md").read_text()
     config.metrics.bins, config.attribution.level, config.selection.alpha = 50, "head", 0.5
     with pytest.raises(ValueError, match=r"made with another .*attribution\.level, .*selection\.alpha, metrics\.bins"):
         run_pipeline(config, tmp_path, console)

@@ -137,6 +137,22 @@ def test_values_that_do_not_exist_are_dashes(content: Content):
     assert row.split("</tr>")[0].count("<td>–</td>") == 7
 
 
+def test_a_null_pair_stands_with_how_much_more_this_pair_changed(bare: Content, content: Content):
+    assert content.controls is not None
+    row = {"metric": "intensity", "title": "Activation intensity", "change": 3.0, "reference": -2.0, "difference": 5.0}
+    row |= {"interval": {"low": -1.0, "high": 9.0}, "drawn": "unpaired", "common": 0}
+    row |= {"common_difference": None, "common_interval": None}
+    null = {"tuned": "sft", "questions": 7, "rows": [], "relative_norm": None, "beyond": [row], "missing": None}
+    html = render(dataclasses.replace(bare, controls=content.controls | {"null_pair": null}))
+    assert "<td>–</td><td>–</td></tr></tbody>" in html
+    assert "no question is common, so each pair&#39;s are drawn alone." in html
+    cells = "<td>+3.00</td><td>−2.00</td><td>+5.00</td><td>[−1.00, +9.00]</td>"
+    assert f'<th scope="row">Activation intensity</th>{cells}' in html
+    null |= {"beyond": [], "missing": "its scores are <gone>"}
+    html = render(dataclasses.replace(bare, controls=content.controls | {"null_pair": null}))
+    assert "was not held against the null pair&#39;s: its scores are &lt;gone&gt;." in html and cells not in html
+
+
 def test_page_is_written_whole(tmp_path, bare: Content):
     path = write_page(tmp_path / "report.html", bare)
     assert path.read_text(encoding="utf-8") == render(bare)
