@@ -82,5 +82,5 @@ REPORT = Stage(
         "controls",
         "correlates",
     ),
-    version=4,
+    version=5,
 )
