@@ -42,6 +42,11 @@ LEFT_OUT: Mapping[str, Any] = MappingProxyType(
 """What the metrics of the null pair do not need."""
 
 
+def why_left_out(stage: Path, setting: str) -> str:
+    """Why a stage, in its folder, does nothing: this is the null pair's run, or a setting of the run says so."""
+    return "for the null pair, which needs none" if stage.parent.name == FOLDER else f"({setting})"
+
+
 def null_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The settings of the null pair's run: this run's, between base and `controls.null_tuned`, metrics alone.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import rich.console
 
+from jaxeap.pipeline.null_pair import FOLDER as NULL_PAIR
 from jaxeap.pipeline.runner import StageOutcome
 from jaxeap.pipeline.stages.audit import audit_of
 from jaxeap.pipeline.stages.contrast import contrast_of
@@ -54,8 +56,14 @@ def print_summary(
     console.print()
     lines = [f"{workdir / name}: {what}" for name, what in RESULTS.items() if (workdir / name).exists()]
     times = [f"{outcome.stage} {_spent(outcome)}" for outcome in outcomes]
-    lines += ["", f"{sum(outcome.seconds for outcome in outcomes):.1f} s: {', '.join(times)}"]
+    apart = "the null pair's run and start-up" if _with_null_pair(workdir, controls) else "start-up"
+    lines += ["", f"{sum(outcome.seconds for outcome in outcomes):.1f} s, without {apart}: {', '.join(times)}"]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def _with_null_pair(workdir: Path, controls: Mapping[str, Any]) -> bool:
+    """Whether a null pair was run here, rather than named as a finished run or left out."""
+    return controls["null_pair"] is not None and (workdir / NULL_PAIR).is_dir()
 
 
 def _spent(outcome: StageOutcome) -> str:

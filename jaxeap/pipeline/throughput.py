@@ -75,7 +75,9 @@ class Throughput:
         """All of it in one line; "" where there was no batch."""
         if not self._whole.padded:
             return ""
-        compiling = "" if self._steady.seconds > 0 else ", compiling included"
+        compiling = ", compiling included"
+        if self._steady.seconds > 0:
+            compiling = " while nothing compiled" if self._steady.seconds < self._whole.seconds else ""
         return (
             f"{_tokens(self._whole.tokens)} in {self._whole.seconds:.1f} s, {self.padding:.0%} padding; "
             f"{self.rates()}{compiling}"

@@ -50,9 +50,11 @@ def _note(role: str, model: Mapping[str, Any]) -> str:
 
     error = model["median_relative_error"]
     off = notation.UNDEFINED if error is None else f"{error:.0%}"
+    bounded = any(model["intervals"][name] is not None for name in ("pearson", "spearman", "slope"))
+    drawn = f" (intervals over edges, on these {model['examples']} questions)" if bounded else ""
     return (
         f"Audit, {role}: over {model['edges']} edges patched exactly on {model['examples']} questions, "
         f"{model['method']} scores under {model['ablation']} ablation have Pearson {shown('pearson')} and Spearman "
-        f"{shown('spearman')} with the effects, slope {shown('slope')}; the median edge's score is off by {off} of its "
-        f"effect: {IN_WORDS[reading(model)]}."
+        f"{shown('spearman')} with the effects, slope {shown('slope')}{drawn}; the median edge's score is off by "
+        f"{off} of its effect: {IN_WORDS[reading(model)]}."
     )

@@ -1,16 +1,26 @@
-"""python -m tests.parallel.compile_ahead SHAPE DATA FSDP TENSOR LEVEL: a scoring step compiled, nothing allocated.
+"""Compiles a scoring step for a mesh of devices that are not there; nothing is allocated.
+
+    python -m tests.parallel.compile_ahead QWEN_7B 1 2 4 block
 
 A program of its own, since JAX is told of its devices when it starts. Prints one JSON object of bytes on a device.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
-import sys
 
-NAME, SIZES, LEVEL = sys.argv[1], tuple(map(int, sys.argv[2:5])), sys.argv[5]
+PARSER = argparse.ArgumentParser(
+    prog="python -m tests.parallel.compile_ahead", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+)
+PARSER.add_argument("shape", choices=("SHAPE", "QWEN_7B", "LLAMA_70B"), help="one of tests/pipeline/planning/shape.py")
+for axis in ("data", "fsdp", "tensor"):
+    PARSER.add_argument(axis, type=int, help="devices along this axis of the mesh")
+PARSER.add_argument("level", choices=("block", "head"))
+ASKED = PARSER.parse_args()
+NAME, SIZES, LEVEL = ASKED.shape, (ASKED.data, ASKED.fsdp, ASKED.tensor), ASKED.level
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={math.prod(SIZES)}"
 os.environ["JAX_PLATFORMS"] = "cpu"
 

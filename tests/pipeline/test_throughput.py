@@ -31,7 +31,7 @@ def test_time_that_went_into_compiling_is_left_out_of_the_rates(clock):
     assert speed.rates() == "400 tokens/s, 500 GFLOP/s, 25% of the bfloat16 peak"
     assert speed.padding == pytest.approx(0.7 / 3)
     assert speed.summary() == (
-        "2.3k tokens in 54.0 s, 23% padding; 400 tokens/s, 500 GFLOP/s, 25% of the bfloat16 peak"
+        "2.3k tokens in 54.0 s, 23% padding; 400 tokens/s, 500 GFLOP/s, 25% of the bfloat16 peak while nothing compiled"
     )
 
 

@@ -75,12 +75,12 @@ def test_audit_says_the_numbers_and_what_they_mean():
     for text in (
         "Pearson 0.00 [-0.10, 0.10]",
         "Spearman 0.30",
-        "slope 16.00",
+        "slope 16.00 [15.90, 16.10] (intervals over edges, on these 32 questions)",
         "off by 25%",
         "must not be read as effects",
     ):
         assert text in base
-    assert "Pearson –" in tuned
+    assert "Pearson –" in tuned and "intervals" not in tuned
     (none,) = audit_notes({"models": {}})
     assert "No audit was made" in none
 

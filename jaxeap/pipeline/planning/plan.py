@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import ml_collections
@@ -13,7 +14,7 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
-from jaxeap.parallel.automatic import device_bytes
+from jaxeap.parallel.automatic import MeshSizes, device_bytes
 from jaxeap.pipeline.pair import USABLE, mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
@@ -132,14 +133,14 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
 
     options = SamplingOptions(**config.sampling)
 
-    def answering(rows: int) -> Memory:
+    def answering(rows: int, mesh: MeshSizes = mesh) -> Memory:
         return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
 
     def share(rows: int) -> int:
         """Rows of a scored batch that each group of devices has, those among them that fill it up evenly."""
         return math.ceil(rows / mesh.data)
 
-    def scoring(rows: int) -> Memory:
+    def scoring(rows: int, mesh: MeshSizes = mesh) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
         return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
@@ -150,22 +151,42 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     answer = answering(rows[0]) if work.limit else None
     score = scoring(rows[1])
     room = USABLE * memory - weights
+
+    def settings_at(sizes: MeshSizes) -> list[str] | None:
+        """What else to set for all to fit on a mesh; None where one row would not fit."""
+        left = USABLE * memory - weight_bytes(shape, config.dtype, sizes.fsdp, sizes.tensor)
+        found: list[str] = []
+        if left <= 0:
+            return None
+        if layout is not None and (held := answering(rows[0], sizes)).total > left:
+            if (tokens := _smaller_cache(held, layout, left)) is not None:
+                found.append(f"--config.sampling.cache_tokens={tokens}")
+            elif (fewer := _fewer_rows(partial(answering, mesh=sizes), rows[0], left)) is not None:
+                found.append(f"--config.sampling.batch_size={fewer}")
+            else:
+                return None
+        if scoring(rows[1], sizes).total > left:
+            if (fewer := _fewer_rows(partial(scoring, mesh=sizes), rows[1], left)) is None:
+                return None
+            found.append(f"--config.attribution.batch_size={fewer}")
+        return found
+
     problems = []
     if room <= 0:
         problems.append(
             f"the weights alone take {weights / GB:.1f} of {USABLE * memory / GB:.1f} usable GB of a device: "
-            + _larger_mesh(shape, config.dtype, USABLE * memory)
+            + _larger_mesh(shape, mesh, settings_at)
         )
     else:
         if answer is not None and layout is not None and answer.total > room:
             smaller = _smaller_cache(answer, layout, room)
+            larger = partial(_larger_mesh, shape, mesh, settings_at)
             problems.append(
-                _smaller_batch("sampling.batch_size", answer, answering, rows[0], weights, room, shape, config, smaller)
+                _smaller_batch("sampling.batch_size", answer, answering, rows[0], weights, room, larger, smaller)
             )
         if score.total > room:
-            problems.append(
-                _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, shape, config)
-            )
+            larger = partial(_larger_mesh, shape, mesh, settings_at)
+            problems.append(_smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, larger))
     graph = EdgeGraph.for_config(shape, config.attribution.level)
     # The contraction is cut along the residual width alone: every device has all nodes.
     contracted = dataclasses.replace(shape, embed_dim=part_of_shape(shape, mesh).embed_dim)
@@ -267,29 +288,34 @@ def _smaller_batch(
     rows: int,
     weights: int,
     room: float,
-    shape: ModelConfig,
-    config: ml_collections.ConfigDict,
+    larger_mesh: Callable[[], str],
     cache_tokens: int | None = None,
 ) -> str:
     taken = f"{key} {rows}: {(weights + memory.total) / GB:.1f} GB of {(weights + room) / GB:.1f} usable GB of a device"
     fitting = [] if cache_tokens is None else [f"--config.sampling.cache_tokens={cache_tokens}"]
-    fewer = next((rows >> half for half in range(1, rows.bit_length()) if planner(rows >> half).total <= room), None)
+    fewer = _fewer_rows(planner, rows, room)
     if fewer is not None:
         fitting.append(f"--config.{key}={fewer}")
     if fitting:
         return f"{taken}; {' or '.join(fitting)} fits"
-    least = planner(1).total
     shorter = "sampling.max_new_tokens" if key.startswith("sampling") else "selection.alpha"
-    remedy = _larger_mesh(shape, config.dtype, weights + room - least)
-    return f"{taken}; even one row does not fit: lower {shorter}, or {remedy}"
+    return f"{taken}; even one row does not fit: lower {shorter}, or {larger_mesh()}"
 
 
-def _larger_mesh(shape: ModelConfig, dtype: str, room: float) -> str:
+def _fewer_rows(planner: Callable[[int], Memory], rows: int, room: float) -> int | None:
+    """Half as many, or a quarter and so on, that fit."""
+    return next((rows >> half for half in range(1, rows.bit_length()) if planner(rows >> half).total <= room), None)
+
+
+def _larger_mesh(shape: ModelConfig, mesh: MeshSizes, settings_at: Callable[[MeshSizes], list[str] | None]) -> str:
+    """The fewest devices over which the run fits, and with what other settings it does."""
     for devices in (2, 4, 8, 16, 32, 64):
         tensor = math.gcd(devices, shape.num_kv_heads)
-        if weight_bytes(shape, dtype, devices // tensor, tensor) <= 0.9 * room:
+        sizes = MeshSizes(mesh.data, devices // tensor, tensor, "proposed")
+        if (settings := settings_at(sizes)) is not None:
+            others = f" {' '.join(settings)}" if settings else ""
             return (
-                f"cut the weights over {devices} devices with --config.mesh.fsdp={devices // tensor} "
-                f"--config.mesh.tensor={tensor}"
+                f"cut the weights over {devices} devices with --config.mesh.fsdp={sizes.fsdp} "
+                f"--config.mesh.tensor={tensor}{others}"
             )
     return "take devices with more memory"

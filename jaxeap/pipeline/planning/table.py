@@ -13,6 +13,10 @@ from rich.table import Table
 from jaxeap.pipeline.planning.memory import Memory
 from jaxeap.pipeline.planning.plan import GB, USABLE, Plan
 
+NOT_COUNTED = (
+    "of both models' own texts alone: without cross-text scores, audit, bands, correlates, circuits and the null pair"
+)
+
 
 def plan_table(plan: Plan, config: ml_collections.ConfigDict) -> Table:
     """One row for each thing that a run takes."""
@@ -42,12 +46,13 @@ def plan_rows(plan: Plan, config: ml_collections.ConfigDict) -> list[tuple[str, 
         ]
     rows += [
         ("scoring", _gb(plan.weights + plan.scoring.total), _parts(plan.scoring)),
-        ("", "", f"{plan.rows[1]} rows of {work.scored_length} tokens, {work.scored_width} of them counted"),
+        ("", "", _scored_rows(plan)),
         ("", "", _batches(plan)),
         ("", "", f"expanded {plan.chunk[0]} positions at once, {_gb(plan.chunk[1])}, after the backward pass"),
         ("", f"{_short(plan.scoring_flops)}FLOP", _hours(plan.scoring_hours)),
         ("disk", _gb(plan.score_bytes), "edge scores"),
         ("time", "", _rates(plan)),
+        ("", "", NOT_COUNTED),
     ]
     return rows
 
@@ -111,8 +116,13 @@ def _parts(memory: Memory) -> str:
 
 
 def _rows(plan: Plan) -> str:
-    each = f"{plan.rows[0]} rows of up to {plan.work.longest_prompt} + {plan.work.limit} tokens"
+    each = f"{_counted(plan.rows[0], 'row')} of up to {plan.work.longest_prompt} + {plan.work.limit} tokens"
     return f"{each}; room for {plan.cache_tokens:,} in all"
+
+
+def _scored_rows(plan: Plan) -> str:
+    width = plan.work.scored_width
+    return f"{_counted(plan.rows[1], 'row')} of {plan.work.scored_length} tokens, {width} of them counted"
 
 
 def _batches(plan: Plan) -> str:
@@ -120,9 +130,9 @@ def _batches(plan: Plan) -> str:
     lengths = [bucket.length for bucket in plan.buckets]
     count = math.ceil(sum(bucket.batches for bucket in plan.buckets))
     if plan.padding is None:
-        return f"{count:,} batches of a model, all supposed to be as long as the longest"
+        return f"{_counted(count, 'batch')} of a model, all supposed to be as long as the longest"
     shown = ", ".join(map(str, lengths)) if len(lengths) <= 4 else f"{len(lengths)} lengths from {lengths[-1]}"
-    return f"{count:,} batches of a model, padded to {shown}; {plan.padding:.0%} of that is padding"
+    return f"{_counted(count, 'batch')} of a model, padded to {shown}; {plan.padding:.0%} of that is padding"
 
 
 def _rates(plan: Plan) -> str:
@@ -157,7 +167,15 @@ def _time(hours: float) -> str:
 
 
 def _gb(size: float) -> str:
-    return f"{size / GB:.1f} GB" if size >= GB / 10 else f"{size / 1e6:.1f} MB"
+    if size >= GB / 10:
+        return f"{size / GB:.1f} GB"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def _counted(number: int, name: str) -> str:
+    """`1 row`, `4 rows`, `2 batches`."""
+    plural = f"{name}es" if name.endswith("ch") else f"{name}s"
+    return f"{number:,} {name if number == 1 else plural}"
 
 
 def _short(number: float) -> str:

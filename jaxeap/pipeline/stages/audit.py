@@ -17,6 +17,7 @@ from jaxeap.models.model import Decoder
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.null_pair import why_left_out
 from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
 from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.progress import progress_bar
@@ -44,7 +45,8 @@ def audit_models(run: StageRun) -> None:
     if not settings.edges:
         if hosts.is_first():
             write_json(run.folder / AUDIT, {"models": {}})
-        run.say("audit: left out (config.audit.edges is 0): whether scores are effects is not known")
+        said = why_left_out(run.folder, "config.audit.edges is 0: whether scores are effects is not known")
+        run.say(f"audit: left out {said}")
         return
     selection = selection_of(run.inputs["select"])
     graph = EdgeGraph.for_config(

@@ -33,6 +33,7 @@ from jaxeap.models.families import read_model_config
 from jaxeap.parallel import hosts
 from jaxeap.pipeline.artifacts import read_json, read_tensors, write_json, write_tensors
 from jaxeap.pipeline.circuit_faithfulness import Measured, measure, measured
+from jaxeap.pipeline.null_pair import why_left_out
 from jaxeap.pipeline.pair import ROLES, sources_of
 from jaxeap.pipeline.score_means import ScoreMeans, mean_scores
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
@@ -79,7 +80,7 @@ def contrast_circuits(run: StageRun) -> None:
     """Writes circuits.json and circuits.safetensors; nothing where `circuits.sizes` is empty."""
     settings = run.config.circuits
     if not settings.sizes:
-        run.say("circuits: switched off, config.circuits.sizes is empty")
+        run.say(f"circuits: switched off {why_left_out(run.folder, 'config.circuits.sizes is empty')}")
         return
     selection = selection_of(run.inputs["select"])
     config = read_model_config(sources_of(run.config)["base"].model_folder)

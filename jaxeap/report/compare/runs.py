@@ -215,7 +215,8 @@ def _cautions(runs: Sequence[RunResult], differing: Mapping[str, Sequence[Any]])
         counts = ", ".join(f"{run.name} {len(run.questions)}" for run in runs)
         said.append(
             f"not the same questions are compared in all runs ({counts}; {len(common)} are common to all), so that "
-            "values differ even of a model that is the same"
+            "values differ even of a model that is the same; and complexity differs besides because each run's "
+            "histogram has its own range"
         )
     return said
 

@@ -48,8 +48,9 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
             "runs", "Runs side by side", "Table",
             "For each metric a row a run: difference between the run's base and tuned, with its interval; coloured "
             "bars leave 0 out.",
-            "That one interval leaves 0 out and another holds it does not mean that the two runs differ: compare the "
-            "intervals with each other.",
+            "That one interval leaves 0 out and another holds it does not mean that the two runs differ, nor do "
+            "intervals that overlap mean that they do not: 'Beyond the first' answers that. Complexity is of a "
+            "histogram whose range is each run's own, so that it can differ between runs even of the same base.",
             {"metrics": metrics, "besides": comparison["besides"], "cautions": comparison["cautions"]},
         ),
         _beyond_first(comparison),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 import rich.console
@@ -119,7 +120,9 @@ def test_a_cache_without_room_for_one_answer_is_not_proposed():
     config = full_size()
     config.plan.device_gb, config.attribution.batch_size = 16.6, 1
     (problem,) = (each for each in plan_run(config).problems if each.startswith("sampling"))
-    assert "even one row does not fit: lower sampling.max_new_tokens" in problem and "cache_tokens" not in problem
+    here, _, elsewhere = problem.partition(", or cut the weights over ")
+    assert here.endswith("even one row does not fit: lower sampling.max_new_tokens") and "cache_tokens" not in here
+    assert elsewhere.startswith("2 devices with --config.mesh.fsdp=1 --config.mesh.tensor=2")
 
 
 def test_samples_are_written_and_counted():
@@ -146,6 +149,17 @@ def test_weights_that_do_not_fit_are_to_be_cut_over_devices():
     assert plan.problems == ()
     assert plan.weights < USABLE * 12 * GB
     assert any("wait for no communication" in note for note in plan.notes)
+
+
+def test_a_mesh_is_proposed_with_all_that_fits_the_run_to_it():
+    config = full_size()
+    config.plan.device_gb = 12.0
+    config.sampling.batch_size, config.sampling.max_new_tokens = 64, 2048
+    (problem,) = plan_run(config).problems
+    proposed = dict(re.findall(r"--config\.([\w.]+)=(\d+)", problem))
+    assert {"mesh.fsdp", "mesh.tensor", "sampling.cache_tokens"} <= set(proposed)
+    config.update_from_flattened_dict({key: int(value) for key, value in proposed.items()})
+    assert plan_run(config).problems == ()
 
 
 def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():

@@ -13,12 +13,14 @@ def test_rows_and_lines(config):
     rows = {item: (value, how) for item, value, how in plan_rows(plan, config) if item}
     assert rows["questions"] == ("11", "each asked of both models; 11 are scored at most")
     assert rows["devices"][0] == "1"
-    assert rows["weights"] == (f"{plan.weights / 1e6:.1f} MB", "float32, a device; one model at a time")
+    assert rows["weights"] == (f"{plan.weights / 1e3:.1f} kB", "float32, a device; one model at a time")
     assert "key/value cache" in rows["answering"][1] and "captures and gradients" in rows["scoring"][1]
     assert "which is supposed: 150 TFLOP/s and 1000 GB/s" in rows["time"][1]
 
+    assert rows["disk"] == (f"{plan.score_bytes / 1e3:.1f} kB", "edge scores")
     details = [how for item, _, how in plan_rows(plan, config) if not item]
     assert any(how.startswith("4 batches of a model, padded to 10; ") and "is padding" in how for how in details)
+    assert any(how.startswith("of both models' own texts alone") and "audit" in how for how in details)
 
     console = rich.console.Console(file=io.StringIO(), width=130)
     print_plan(plan, config, console)

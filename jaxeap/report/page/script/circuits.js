@@ -302,6 +302,7 @@ const legend = (counts) => {
     .replaceChildren(
       ...CHANGES.map(([change, words]) => legendEntry(jaxeap.colour(change), `${words} (${counts[change]})`)),
       legendEntry(jaxeap.colour("text"), "dashed: interval of the change holds 0", "dashed"),
+      legendEntry(jaxeap.colour("text"), "in a halo: the chosen edge", "chosen"),
     );
 };
 

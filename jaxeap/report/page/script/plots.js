@@ -294,6 +294,7 @@ jaxeap.drawHalves = (data) =>
 jaxeap.drawEnough = (data) => {
   const dashes = ["solid", "dash", "dot", "dashdot", "longdash"];
   const colours = ["base", "tuned", "yes", "maybe", "text", "quiet"];
+  const asked = [...new Set(Object.values(data.curves).flatMap((curve) => curve.examples))].sort((a, b) => a - b);
   jaxeap.draw(
     "enough",
     Object.entries(data.curves).map(([title, curve], i) => ({
@@ -308,7 +309,7 @@ jaxeap.drawEnough = (data) => {
     {
       height: 440,
       margin: { l: 60, r: 20, t: 70, b: 45 },
-      xaxis: jaxeap.axis({ type: "log", title: "questions" }),
+      xaxis: jaxeap.axis({ type: "log", title: "questions", tickvals: asked, ticktext: asked.map(String) }),
       yaxis: jaxeap.axis({ type: "log", title: "width, relative to all questions" }),
     },
   );
