@@ -39,8 +39,8 @@ from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
 from jaxeap.pipeline.summary import print_summary
-from jaxeap.pipeline.workdir import require_free
 from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
+from jaxeap.pipeline.workdir import require_free
 
 REPOSITORY = Path(__file__).resolve().parent
 EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"
