@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxeap.pipeline.null_pair import LEFT_OUT, null_config
+from jaxeap.pipeline.null_pair import LEFT_OUT, null_config, why_left_out
 from jaxeap.pipeline.settings import default_config, flat
 from jaxeap.pipeline.validation import validate
 
@@ -43,3 +43,8 @@ def test_what_cannot_be():
     config.controls.null_run, config.responses = None, "imported"
     with pytest.raises(ValueError, match="responses are imported: make the null pair's run with its own"):
         null_config(config)
+
+
+def test_what_is_left_out_of_the_null_pair_is_not_laid_to_a_setting():
+    assert why_left_out(Path("run/null_pair/audit"), "config.audit.edges is 0") == "for the null pair, which needs none"
+    assert why_left_out(Path("run/audit"), "config.audit.edges is 0") == "(config.audit.edges is 0)"

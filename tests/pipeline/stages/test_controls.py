@@ -255,6 +255,7 @@ def test_everything_switched_off_leaves_the_rest_and_decides_nothing(config, con
     assert "supported" not in [verdict["verdict"] for verdict in controls["verdicts"]]
     assert "No audit was made" in (tmp_path / "table.md").read_text()
     print_summary(tmp_path, [], console)
+    assert "0.0 s, without start-up: " in console.file.getvalue()
 
 
 def test_a_null_pair_is_made_first_and_must_be_made_alike(config, console, tmp_path, no_figures):
