@@ -134,7 +134,7 @@ def _required(claim: Claim, row: Row | None, evidence: Evidence) -> list[dict[st
 READ_AS = {
     "effects": "scores may be read as effects",
     "ranks": "only the order of scores follows the effects",
-    "neither": "scores do not follow the effects of edges",
+    "neither": "the order of scores follows the effects of edges loosely at best",
 }
 
 

@@ -152,6 +152,6 @@ ATTRIBUTE = Stage(
     reads=("base", "tuned", "dtype", *SCORING, "controls.cross_text"),
     tuning=(*SCORING_TUNING, "adapter_base"),
     needs=("select",),
-    version=2,
+    version=3,
     on_all_hosts=True,
 )
