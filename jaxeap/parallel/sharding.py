@@ -31,8 +31,10 @@ ARRAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "heads": ("batch", "positions", "heads", "head"),
         "kv_heads": ("batch", "positions", "kv_heads", "head"),
         "neurons": ("batch", "positions", "mlp"),
-        # The cache of generation, keys or values, whose pool of blocks all rows share, and what a row adds to it.
+        # The cache of generation, keys or values, whose pool of blocks all rows share, or in which each has its own;
+        # and what a row adds to it.
         "cache": ("blocks", "kv_heads", "slots", "slots"),
+        "reserved_cache": ("reserved_blocks", "kv_heads", "slots", "slots"),
         "cached": ("rows", "kv_heads", "head"),
     }
 )
@@ -66,8 +68,9 @@ class ShardingRules:
       residual: the width of the residual stream where it is stored, and of the scoring contraction.
       embed: the width of the residual stream in weights, and where they read it.
       vocab, heads, kv_heads, mlp, experts: of the weights, and of what they make.
-      rows, blocks, slots: answers that are being written, the blocks of their cache, and what is within a block; any
-        block may be any row's.
+      rows, blocks, slots: what answers that are being written add to their cache, its blocks, and what is within a
+        block; any block may be any row's.
+      reserved_blocks: blocks of a cache in which every row has its own: they lie where the row is computed.
 
     Raises:
       ValueError: two axes of one kind of array would lie along the same mesh axis.
@@ -88,6 +91,7 @@ class ShardingRules:
     destinations: Along = None
     rows: Along = None
     blocks: Along = None
+    reserved_blocks: Along = "data"
     slots: Along = None
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxeap.sampling.paged_cache import PagedCache, chunk_of, reserved_blocks
+from jaxeap.sampling.paged_cache import PagedCache, chunk_of
 
 LANES = 8
 """Numbers in the vector registers that XLA prefers on a CPU; sums over slots are kept apart for as many."""
@@ -33,7 +33,7 @@ def attend_blocks(
 
     Args:
       query: [B, H, K].
-      cache: the pool, the newest token in it.
+      cache: the pool, or a group's own part of it, the newest token in it.
       layer: scalar int32.
       table: [B, W] int32, W a multiple of `chunk_of`; None where every row has its own blocks.
       lengths: [B] int32, cached tokens; a row with 0 gets a finite, unused value.
@@ -52,7 +52,7 @@ def attend_blocks(
     span = chunk * slots
     if table is None and chunk > 1:
         places = jnp.arange(-(-columns // chunk) * chunk, dtype=jnp.int32)[None]
-        table = reserved_blocks(jnp.arange(batch, dtype=jnp.int32)[:, None], batch, jnp.minimum(places, columns - 1))
+        table = cache.reserved(jnp.arange(batch, dtype=jnp.int32)[:, None], batch, jnp.minimum(places, columns - 1))
     if table is not None:
         chex.assert_shape(table, (batch, None))
     by_sums = cache.form.summed

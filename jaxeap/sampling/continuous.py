@@ -29,7 +29,7 @@ from jaxeap.parallel.mesh import entered
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
-from jaxeap.sampling.paged_cache import PagedCache, cache_layout, reserved_blocks
+from jaxeap.sampling.paged_cache import PagedCache, cache_groups, cache_layout
 from jaxeap.sampling.step import Asked, Drawing, Drawn, Rows, decode, prefill
 from jaxeap.sampling.stop_strings import Stop
 
@@ -133,7 +133,8 @@ class ContinuousBatch:
 
         layout = cache_layout(self._config, options, rows, longest_prompt)
         self._reserved, self._table_width = layout.reserved, layout.table_width
-        self._cache = PagedCache.empty(self._config, layout.blocks, layout.slots, self._weights["embedding"])
+        groups = cache_groups(layout, rows, self._mesh)
+        self._cache = PagedCache.empty(self._config, layout.blocks, layout.slots, self._weights["embedding"], groups)
         self._pool = BlockPool(layout.blocks)
 
     def answers(self) -> Iterator[Answer]:
@@ -184,7 +185,7 @@ class ContinuousBatch:
         if self._reserved:
             places = range(len(row.blocks), len(row.blocks) + count)
             place = self._rows.index(row)
-            row.blocks += [reserved_blocks(place, len(self._rows), at) for at in places]
+            row.blocks += [self._cache.reserved(place, len(self._rows), at) for at in places]
         else:
             row.blocks += self._pool.take(count)
 

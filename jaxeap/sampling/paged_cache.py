@@ -3,7 +3,8 @@
 A pool of N blocks of Z tokens is shared by all rows. A row's table names its blocks in their order, so that slot s of
 a row is slot s % Z of block table[row, s // Z], and an answer takes a new block every Z tokens. A block belongs to one
 row. Where the pool has room for the longest answer in every row, no table is needed: row b has blocks b, B + b, 2B + b,
-and so on, so that the n-th blocks of all rows lie together and are read where they lie.
+and so on, so that the n-th blocks of all rows lie together and are read where they lie. Groups of devices that share
+out the rows (`data` of the mesh) share out such a pool as well, each as if its own rows were all there are.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jaxeap.models.cache import require_room
 from jaxeap.models.config import ModelConfig
+from jaxeap.parallel.mesh import example_groups
 from jaxeap.parallel.sharding import axes_of, sharding_of
 from jaxeap.sampling.cache_form import CacheForm, cache_form
 from jaxeap.sampling.options import SamplingOptions
@@ -34,25 +37,27 @@ class PagedCache:
       key: [L, N, G, K, Z], rotated.
       value: [L, N, G, Z, K], or as the key where `form.summed`.
       form: how attention reads it.
+      groups: of devices that share out rows and pool; more than 1 only where every row has its own blocks.
     """
 
     key: jax.Array
     value: jax.Array
     form: CacheForm = dataclasses.field(metadata={"static": True})
+    groups: int = dataclasses.field(default=1, metadata={"static": True})
 
     @classmethod
-    def empty(cls, config: ModelConfig, blocks: int, slots: int, like: jax.Array) -> PagedCache:
+    def empty(cls, config: ModelConfig, blocks: int, slots: int, like: jax.Array, groups: int = 1) -> PagedCache:
         """`blocks` blocks of `slots` tokens, with the dtype and on the devices of the parameter `like`.
 
-        Over a mesh, heads lie where those of the weights lie.
+        Over a mesh, heads lie where those of the weights lie, and blocks with their group.
         """
         key = (config.num_layers, blocks, config.num_kv_heads, config.head_dim, slots)
         form = cache_form(config)
         value = key if form.summed else (*key[:3], slots, config.head_dim)
         mesh = getattr(like.sharding, "mesh", None)
-        where = like.sharding if mesh is None else sharding_of(key, axes_of("cache", len(key)), mesh)
+        where = like.sharding if mesh is None else sharding_of(key, axes_of(_kind(groups), len(key)), mesh)
         keys, values = (jnp.zeros(shape, like.dtype, device=where) for shape in (key, value))
-        return cls(keys, values, form)
+        return cls(keys, values, form, groups)
 
     @property
     def blocks(self) -> int:
@@ -63,6 +68,16 @@ class PagedCache:
     def slots(self) -> int:
         """Z."""
         return self.key.shape[-1]
+
+    @property
+    def kind(self) -> str:
+        """Of the pool's arrays, a key of `jaxeap.parallel.sharding.ARRAYS`."""
+        return _kind(self.groups)
+
+    def reserved(self, row: Any, rows: int, places: Any) -> Any:
+        """The blocks at `places` of a row that has its own, among `rows` rows."""
+        each = rows // self.groups
+        return row // each * (self.blocks // self.groups) + places * each + row % each
 
 
 class CacheLayout(NamedTuple):
@@ -116,9 +131,10 @@ def chunk_of(form: CacheForm, slots: int, table_width: int) -> int:
     return max(1, min(form.slots_at_once // slots, table_width))
 
 
-def reserved_blocks(row: int | jax.Array, rows: int, places: Any) -> Any:
-    """The blocks at `places` of a row that has its own, among `rows` rows."""
-    return places * rows + row
+def cache_groups(layout: CacheLayout, rows: int, mesh: Mesh | None) -> int:
+    """By how many groups of devices a cache is shared out in which `rows` rows are answered at once."""
+    groups = example_groups(mesh)
+    return groups if layout.reserved and rows % groups == 0 else 1
 
 
 def put_tokens(
@@ -142,7 +158,7 @@ def put_tokens(
     slots = cache.slots
     if table is None:
         batch = positions.shape[0]
-        blocks = reserved_blocks(jnp.arange(batch, dtype=jnp.int32), batch, positions // slots)
+        blocks = cache.reserved(jnp.arange(batch, dtype=jnp.int32), batch, positions // slots)
     else:
         blocks = jnp.take_along_axis(table, (positions // slots)[:, None], axis=1)[:, 0]
     blocks, within = jnp.where(live, blocks, cache.blocks), positions % slots
@@ -180,3 +196,7 @@ def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: j
         key=cache.key.at[:, ids].set(in_blocks(keys, slots_last), mode="drop"),
         value=cache.value.at[:, ids].set(in_blocks(values, value_axes), mode="drop"),
     )
+
+
+def _kind(groups: int) -> str:
+    return "cache" if groups == 1 else "reserved_cache"

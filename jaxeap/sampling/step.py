@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def prefill(
     x, (keys, values) = jax.lax.scan(layer_step, x, (weights["layers"], layer_windows(config)))
     last = jnp.take_along_axis(x, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
     tokens, finite = _choose(weights, config, last, asked, jnp.zeros_like(lengths), seed_key, drawing)
-    cache = jax.tree.map(_cached, put_prompts(cache, blocks, keys, values))
+    cache = _laid_out(put_prompts(cache, blocks, keys, values))
     return cache, replicated(tokens), replicated(jnp.all(finite | (lengths == 0)))
 
 
@@ -215,7 +216,7 @@ def decode(
 
     nothing = Drawn(jnp.zeros((batch, room), jnp.int32), jnp.zeros((batch,), jnp.int32), jnp.int32(0), jnp.array(True))
     _, cache, drawn = jax.lax.while_loop(goes_on, advance, (rows, cache, nothing))
-    return jax.tree.map(_cached, cache), jax.tree.map(replicated, drawn)
+    return _laid_out(cache), jax.tree.map(replicated, drawn)
 
 
 def _step(
@@ -245,8 +246,8 @@ def _step(
     return x[:, 0], cache
 
 
-def _cached(pool: jax.Array) -> jax.Array:
-    return constrain(pool, "cache")
+def _laid_out(cache: PagedCache) -> PagedCache:
+    return jax.tree.map(lambda pool: constrain(pool, cache.kind), cache)
 
 
 def _embedded(weights: Weights, config: ModelConfig, tokens: jax.Array, positions: jax.Array) -> jax.Array:
@@ -263,20 +264,22 @@ def _attended(
     window: Any,
     config: ModelConfig,
 ) -> jax.Array:
-    """`attend_blocks` [B, H, K]; on a mesh each device attends with its own heads, and by a table for its own rows."""
+    """`attend_blocks` [B, H, K]; on a mesh each device attends with its own heads, for its own rows."""
 
     def attend_own(query: jax.Array, cache: PagedCache, layer: Any, table: Any, lengths: Any, window: Any) -> jax.Array:
-        return attend_blocks(query, cache, layer, table, lengths, window, config.query_scale, config.attention_softcap)
+        whole = dataclasses.replace(cache, groups=1)  # All that there is, to a group.
+        return attend_blocks(query, whole, layer, table, lengths, window, config.query_scale, config.attention_softcap)
 
     mesh = entered_mesh()
     if mesh is None:
         return attend_own(query, cache, layer, table, lengths, window)
-    # Without a table, where a row's blocks are follows from how many rows there are in all.
-    rows = None if table is None else divided(len(query), RULES.along("batch"), mesh) or None
+    own = RULES.along("reserved_blocks") if cache.groups > 1 else None
+    # Without a table, where a row's blocks are follows from how many rows share the pool.
+    rows = own if table is None else divided(len(query), RULES.along("batch"), mesh) or None
     heads = divided(config.num_kv_heads, RULES.along("kv_heads"), mesh) or None
     on_devices = jax.shard_map(
         attend_own,
-        in_specs=(P(rows, heads), P(None, None, heads), P(), P(rows), P(rows), P()),
+        in_specs=(P(rows, heads), P(None, own, heads), P(), P(rows), P(rows), P()),
         out_specs=P(rows, heads),
         check_vma=False,
     )

@@ -23,7 +23,7 @@ def written(shape, config=CONFIG, cache_tokens: int | None = None) -> list[list[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 2, 4)])
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 2, 4), (4, 1, 2)])
 def test_answers_are_those_of_one_device(shape):
     assert written(shape) == written(None)
 
@@ -40,10 +40,12 @@ def test_heads_that_are_not_divided():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", [np.zeros((ROWS, BLOCKS // ROWS), np.int32), None], ids=["table", "reserved"])
-def test_the_cache_is_cut_by_heads_and_neither_it_nor_a_weight_is_gathered(table):
+def test_the_cache_is_cut_and_neither_it_nor_a_weight_is_gathered(table):
     model = decoder((2, 2, 2))
-    cache = PagedCache.empty(CONFIG, BLOCKS, SLOTS, model.weights["embedding"])
-    assert {shard.data.shape[2] for shard in cache.key.addressable_shards} == {CONFIG.num_kv_heads // 2}
+    groups = 2 if table is None else 1
+    cache = PagedCache.empty(CONFIG, BLOCKS, SLOTS, model.weights["embedding"], groups)
+    cut = {shard.data.shape[1:3] for shard in cache.key.addressable_shards}
+    assert cut == {(BLOCKS // groups, CONFIG.num_kv_heads // 2)}
     numbers = np.zeros(ROWS, np.int32)
     with entered(model.mesh):
         compiled = decode.lower(
