@@ -25,7 +25,7 @@ import numpy as np
 
 from jaxeap.models.model import Decoder
 from jaxeap.parallel import hosts
-from jaxeap.parallel.mesh import entered
+from jaxeap.parallel.mesh import entered, example_groups
 from jaxeap.sampling.batching import pad_right, padded_length
 from jaxeap.sampling.block_pool import BlockPool, copy_in, copy_out
 from jaxeap.sampling.options import SamplingOptions
@@ -133,7 +133,7 @@ class ContinuousBatch:
 
         layout = cache_layout(self._config, options, rows, longest_prompt)
         self._reserved, self._table_width = layout.reserved, layout.table_width
-        groups = cache_groups(layout, rows, self._mesh)
+        groups = cache_groups(layout, rows, example_groups(self._mesh))
         self._cache = PagedCache.empty(self._config, layout.blocks, layout.slots, self._weights["embedding"], groups)
         self._pool = BlockPool(layout.blocks)
 

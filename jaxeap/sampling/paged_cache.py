@@ -14,11 +14,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from jaxeap.models.cache import require_room
 from jaxeap.models.config import ModelConfig
-from jaxeap.parallel.mesh import example_groups
 from jaxeap.parallel.sharding import axes_of, sharding_of
 from jaxeap.sampling.cache_form import CacheForm, cache_form
 from jaxeap.sampling.options import SamplingOptions
@@ -131,9 +129,8 @@ def chunk_of(form: CacheForm, slots: int, table_width: int) -> int:
     return max(1, min(form.slots_at_once // slots, table_width))
 
 
-def cache_groups(layout: CacheLayout, rows: int, mesh: Mesh | None) -> int:
-    """By how many groups of devices a cache is shared out in which `rows` rows are answered at once."""
-    groups = example_groups(mesh)
+def cache_groups(layout: CacheLayout, rows: int, groups: int) -> int:
+    """By how many of so many groups of devices a cache is shared out in which `rows` rows are answered at once."""
     return groups if layout.reserved and rows % groups == 0 else 1
 
 

@@ -31,7 +31,7 @@ from jaxeap.pipeline.planning.shapes import planned_pair
 from jaxeap.pipeline.planning.workload import Bucket, Workload, workload
 from jaxeap.pipeline.validation import validate
 from jaxeap.sampling.options import SamplingOptions
-from jaxeap.sampling.paged_cache import CacheLayout, cache_layout
+from jaxeap.sampling.paged_cache import CacheLayout, cache_groups, cache_layout
 
 GB = 10**9
 ABLATION: Ablation = "zero"
@@ -133,8 +133,13 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
 
     options = SamplingOptions(**config.sampling)
 
-    def answering(rows: int, mesh: MeshSizes = mesh) -> Memory:
-        return answering_memory(part_of_shape(shape, mesh), config.dtype, options, rows, work.longest_prompt)
+    def writers(rows: int, mesh: MeshSizes = mesh) -> int:
+        """Groups of devices that share out the rows that are answered at once."""
+        return cache_groups(cache_layout(shape, options, rows, work.longest_prompt), rows, mesh.data)
+
+    def answering(rows: int, mesh: MeshSizes = mesh, shared: bool = True) -> Memory:
+        own = rows // writers(rows, mesh) if shared else rows
+        return answering_memory(part_of_shape(shape, mesh), config.dtype, options, own, work.longest_prompt)
 
     def share(rows: int) -> int:
         """Rows of a scored batch that each group of devices has, those among them that fill it up evenly."""
@@ -158,8 +163,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         found: list[str] = []
         if left <= 0:
             return None
-        if layout is not None and (held := answering(rows[0], sizes)).total > left:
-            if (tokens := _smaller_cache(held, layout, left)) is not None:
+        if layout is not None and answering(rows[0], sizes).total > left:
+            if (tokens := _smaller_cache(answering(rows[0], sizes, shared=False), layout, left)) is not None:
                 found.append(f"--config.sampling.cache_tokens={tokens}")
             elif (fewer := _fewer_rows(partial(answering, mesh=sizes), rows[0], left)) is not None:
                 found.append(f"--config.sampling.batch_size={fewer}")
@@ -179,7 +184,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         )
     else:
         if answer is not None and layout is not None and answer.total > room:
-            smaller = _smaller_cache(answer, layout, room)
+            smaller = _smaller_cache(answering(rows[0], shared=False), layout, room)
             larger = partial(_larger_mesh, shape, mesh, settings_at)
             problems.append(
                 _smaller_batch("sampling.batch_size", answer, answering, rows[0], weights, room, larger, smaller)
@@ -197,12 +202,13 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
         """Operations, and hours, of answers of `length` tokens."""
         if answer is None:
             return 0.0, 0.0
+        groups = writers(rows[0])
         operations, seconds = answering_effort(
             shape,
             config.dtype,
             options,
-            answers=answers,
-            rows=rows[0],
+            answers=math.ceil(answers / groups),
+            rows=rows[0] // groups,
             prompt=work.prompt,
             longest_prompt=work.longest_prompt,
             length=length,
@@ -210,7 +216,7 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
             speed=speed.flops * fsdp * tensor,
             bandwidth=speed.bandwidth,
         )
-        return MODELS * operations, MODELS * seconds / 3600
+        return MODELS * operations * groups, MODELS * seconds / 3600
 
     supposed, longest = writing(work.answer), writing(work.limit)
     buckets = work.buckets(rows[1])
@@ -227,8 +233,11 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
             f"batches of {rows[1]} rows are filled up to {share(rows[1]) * mesh.data} for {mesh.data} groups of "
             f"devices; let --config.attribution.batch_size be a multiple of {mesh.data}"
         )
-    if mesh.data > 1 and answer is not None:
-        notes.append("answers are not shared out by the groups of devices of config.mesh.data: each writes all of them")
+    if mesh.data > 1 and answer is not None and writers(rows[0]) == 1:
+        notes.append(
+            f"answers are not shared out by the {mesh.data} groups of devices, each writes all of them; let "
+            f"--config.sampling.batch_size be a multiple of {mesh.data}, and the cache have room for all its rows"
+        )
     if config.controls.null_tuned:
         notes.append("the null pair is answered and scored first: twice the time, and twice the scores on disk")
     if fsdp * tensor > 1:

@@ -162,7 +162,7 @@ def test_a_mesh_is_proposed_with_all_that_fits_the_run_to_it():
     assert plan_run(config).problems == ()
 
 
-def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
+def test_groups_of_devices_share_out_what_is_scored_and_answered():
     config = full_size()
     one = plan_run(config)
     config.mesh.data = 4
@@ -171,7 +171,16 @@ def test_groups_of_devices_share_out_what_is_scored_and_not_what_is_answered():
     assert four.scoring.parts["scores"] == one.scoring.parts["scores"] / 4
     assert four.scoring_flops == pytest.approx(one.scoring_flops)
     assert four.scoring_hours == pytest.approx(one.scoring_hours / 4)
-    assert (four.answering, four.answering_hours, four.weights) == (one.answering, one.answering_hours, one.weights)
+    assert four.weights == one.weights
+    assert four.answering.parts["key/value cache"] == one.answering.parts["key/value cache"] / 4
+    assert four.answering_flops == pytest.approx(one.answering_flops)
+    assert four.answering_hours[0] < 0.9 * one.answering_hours[0]
+    assert not any("not shared out" in note for note in four.notes)
+    config.sampling.batch_size += 1
+    whole = plan_run(config)
+    assert any("answers are not shared out by the 4 groups" in note for note in whole.notes)
+    assert whole.answering.total > one.answering.total
+    config.sampling.batch_size -= 1
     assert "mesh data 4 x fsdp 1 x tensor 1" in printed(four, config)
     config.attribution.batch_size = 6
     uneven = plan_run(config)
