@@ -23,7 +23,6 @@ from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.parameters import Weights, abstract_weights, parameter_specs
-from jaxeap.parallel.automatic import weight_bytes as weight_bytes
 from jaxeap.pipeline.planning.program import flops, peak_bytes, traced, tree_bytes
 
 

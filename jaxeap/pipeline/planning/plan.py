@@ -14,7 +14,7 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
-from jaxeap.parallel.automatic import MeshSizes, device_bytes
+from jaxeap.parallel.automatic import MeshSizes, device_bytes, weight_bytes
 from jaxeap.pipeline.pair import USABLE, mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
@@ -23,7 +23,6 @@ from jaxeap.pipeline.planning.memory import (
     chunk_bytes,
     parameter_count,
     scoring_chunk,
-    weight_bytes,
 )
 from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
 from jaxeap.pipeline.planning.rates import Rates, rates
@@ -176,22 +175,23 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
             found.append(f"--config.attribution.batch_size={fewer}")
         return found
 
+    larger_mesh = partial(_larger_mesh, shape, mesh, settings_at)
     problems = []
     if room <= 0:
         problems.append(
             f"the weights alone take {weights / GB:.1f} of {USABLE * memory / GB:.1f} usable GB of a device: "
-            + _larger_mesh(shape, mesh, settings_at)
+            + larger_mesh()
         )
     else:
         if answer is not None and layout is not None and answer.total > room:
             smaller = _smaller_cache(answering(rows[0], shared=False), layout, room)
-            larger = partial(_larger_mesh, shape, mesh, settings_at)
             problems.append(
-                _smaller_batch("sampling.batch_size", answer, answering, rows[0], weights, room, larger, smaller)
+                _smaller_batch("sampling.batch_size", answer, answering, rows[0], weights, room, larger_mesh, smaller)
             )
         if score.total > room:
-            larger = partial(_larger_mesh, shape, mesh, settings_at)
-            problems.append(_smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, larger))
+            problems.append(
+                _smaller_batch("attribution.batch_size", score, scoring, rows[1], weights, room, larger_mesh)
+            )
     graph = EdgeGraph.for_config(shape, config.attribution.level)
     # The contraction is cut along the residual width alone: every device has all nodes.
     contracted = dataclasses.replace(shape, embed_dim=part_of_shape(shape, mesh).embed_dim)

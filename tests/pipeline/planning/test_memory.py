@@ -6,13 +6,13 @@ import pytest
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.load import load_model
 from jaxeap.models.parameters import abstract_weights
+from jaxeap.parallel.automatic import weight_bytes
 from jaxeap.parallel.mesh import make_mesh
 from jaxeap.pipeline.planning.memory import (
     chunk_bytes,
     parameter_count,
     scoring_chunk,
     scoring_memory,
-    weight_bytes,
 )
 from jaxeap.pipeline.planning.program import tree_bytes
 from tests.pipeline.conftest import tiny_model_config
