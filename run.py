@@ -34,13 +34,13 @@ from jaxeap.parallel import hosts
 from jaxeap.parallel.launch import ARRIVAL_SECONDS, SILENCE_SECONDS, Launch, cluster, joined
 from jaxeap.pipeline import run_pipeline
 from jaxeap.pipeline.compare import compare_runs
+from jaxeap.pipeline.execution.termination import Terminated, raising_on_sigterm
 from jaxeap.pipeline.flag_errors import flag_error_words, require_config_file, require_known_flags
 from jaxeap.pipeline.grid import is_grid, plan_grid, run_grid
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
 from jaxeap.pipeline.settings import optional_keys, require_known_keys
+from jaxeap.pipeline.storage.workdir import require_free
 from jaxeap.pipeline.summary import print_summary
-from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
-from jaxeap.pipeline.workdir import require_free
 
 REPOSITORY = Path(__file__).resolve().parent
 EXAMPLE = "python run.py --config=configs/tiny_grpo.py --workdir=workdirs/tiny_grpo"

@@ -25,8 +25,8 @@ from jaxeap.metrics.controls.paired import statistics_of
 from jaxeap.metrics.measures import measures
 from jaxeap.metrics.stream import ScoreStream
 from jaxeap.models.config import ModelConfig, RopeConfig
-from jaxeap.pipeline.score_stream import stream_of
-from jaxeap.pipeline.scores import Scores, append_shard
+from jaxeap.pipeline.scoring.score_stream import stream_of
+from jaxeap.pipeline.scoring.scores import Scores, append_shard
 from jaxeap.report.figures import write_figures
 
 FLAGS = flags.FLAGS

@@ -45,7 +45,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights, abstract_weights, random_weights
 from jaxeap.parallel.mesh import make_mesh
-from jaxeap.pipeline.peak_rates import peak_flops
+from jaxeap.pipeline.execution.peak_rates import peak_flops
 from jaxeap.pipeline.planning.program import flops, traced
 
 AXES = ("data", "fsdp", "tensor")

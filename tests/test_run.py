@@ -17,7 +17,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
-from jaxeap.pipeline.workdir import open_workdir
+from jaxeap.pipeline.storage.workdir import open_workdir
 from jaxeap.tasks.questions import Question, write_questions
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
 from tests.chat_model import chat_tokenizer, flagship_shape

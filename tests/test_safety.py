@@ -13,7 +13,7 @@ import pytest
 import jaxeap
 from jaxeap.models.manifest import MANIFEST
 from jaxeap.models.safetensors_folder import list_tensors
-from jaxeap.pipeline.fingerprint import model_identity
+from jaxeap.pipeline.storage.fingerprint import model_identity
 from jaxeap.report.files import write_markdown_text
 from jaxeap.report.page import Content, Models, render
 from jaxeap.tasks.tokenizer import load_tokenizer

@@ -10,7 +10,6 @@ from typing import Any
 import rich.console
 
 from jaxeap.metrics.change_difference import RunStatistics, change_differences
-from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.run_statistics import run_statistics
 from jaxeap.pipeline.runner import CONFIG
 from jaxeap.pipeline.settings import within
@@ -18,7 +17,8 @@ from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.select import selection_of
-from jaxeap.pipeline.workdir import MARKER
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
+from jaxeap.pipeline.storage.workdir import MARKER
 from jaxeap.report.compare import (
     BeyondFirst,
     RunComparison,

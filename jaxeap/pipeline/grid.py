@@ -14,15 +14,15 @@ import ml_collections
 import rich.console
 
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import write_json
-from jaxeap.pipeline.disk import room_wanted
 from jaxeap.pipeline.planning.plan import Plan, plan_run
 from jaxeap.pipeline.planning.table import grid_plan_table
 from jaxeap.pipeline.runner import run_pipeline
 from jaxeap.pipeline.settings import flat, require_known_keys
 from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.pipeline.storage.artifacts import write_json
+from jaxeap.pipeline.storage.disk import room_wanted
+from jaxeap.pipeline.storage.workdir import open_workdir
 from jaxeap.pipeline.validation import validate
-from jaxeap.pipeline.workdir import open_workdir
 from jaxeap.report.files import write_markdown_text
 from jaxeap.report.grid_table import CellResult, grid_markdown, grid_table
 from jaxeap.tasks.selection import EmptySelectionError

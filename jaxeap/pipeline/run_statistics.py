@@ -10,7 +10,7 @@ from jaxeap.metrics.change_difference import RunStatistics
 from jaxeap.metrics.contrast import headline_pairs
 from jaxeap.metrics.controls import CLAIMED_METRICS
 from jaxeap.metrics.diversity import MEMORY_BYTES
-from jaxeap.pipeline.score_stream import stream_of
+from jaxeap.pipeline.scoring.score_stream import stream_of
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import ml_collections
 import rich.console
 
-from jaxeap.pipeline.artifacts import files_below, read_json, sha256, write_json
-from jaxeap.pipeline.fingerprint import fingerprint
 from jaxeap.pipeline.settings import flat, within
+from jaxeap.pipeline.storage.artifacts import files_below, read_json, sha256, write_json
+from jaxeap.pipeline.storage.fingerprint import fingerprint
 
 MANIFEST = "stage.json"
 

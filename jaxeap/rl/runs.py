@@ -22,8 +22,8 @@ import orbax.checkpoint as ocp
 from jaxeap.models.load import load_model
 from jaxeap.models.model import Decoder
 from jaxeap.models.save import save_model
-from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.fingerprint import fingerprint, model_identity
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
+from jaxeap.pipeline.storage.fingerprint import fingerprint, model_identity
 from jaxeap.rl.evaluate import Accuracy, measure_accuracy
 from jaxeap.rl.methods import Problem, State, find_method
 from jaxeap.rl.metrics_log import Log, metrics_log, read_metrics

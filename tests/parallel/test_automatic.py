@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from benchmarks.shapes import LLAMA_70B, QWEN_7B
 from jaxeap.parallel.automatic import choose_mesh, device_bytes, weight_bytes
-from tests.pipeline.planning.shape import LLAMA_70B, QWEN_7B
 
 GB = 10**9
 

@@ -4,12 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.collectives import collectives, large_gathers
 from jaxeap.parallel.mesh import entered
 from jaxeap.sampling.generate import answers
 from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import PagedCache
 from jaxeap.sampling.step import Asked, Drawing, Rows, decode
-from tests.parallel.collectives import collectives, large_gathers
 from tests.parallel.on_meshes import CONFIG, LARGEST_GATHER, UNEVEN, decoder
 
 PROMPTS = [[3, 4, 5, 6, 7], [9, 8, 7], [1, 2, 3, 4], [11, 12], [20, 21, 22, 23, 24, 25]]

@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jaxeap
+from benchmarks.collectives import collectives, large_gathers
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.circuits import Circuit, faithfulness
 from jaxeap.attribution.divergence import head_of, predicting_residuals, token_divergences
@@ -16,7 +17,6 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.attribution.settings import Settings
 from jaxeap.parallel.mesh import entered, make_mesh
 from jaxeap.parallel.sharding import ARRAYS, RULES, axes_of
-from tests.parallel.collectives import collectives, large_gathers
 from tests.parallel.on_meshes import (
     CONFIG,
     COUNTED,

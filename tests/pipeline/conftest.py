@@ -94,7 +94,7 @@ def full_config(pair_folder: Path) -> ml_collections.ConfigDict:
 
 def run_uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for reference cycles before each model takes longer than the model; a test about memory does it."""
-    for module in ("pair", "out_of_memory"):
+    for module in ("inputs.pair", "execution.out_of_memory"):
         monkeypatch.setattr(f"jaxeap.pipeline.{module}.gc", types.SimpleNamespace(collect=lambda: 0))
 
 

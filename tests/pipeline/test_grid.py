@@ -81,7 +81,9 @@ def test_answers_are_made_once_for_all_lengths_and_a_second_run_makes_nothing(
     assert table.count("| forth | arithmetic |") == 2
 
     before = {path: path.stat().st_mtime_ns for path in files_of(tmp_path / "w")}
-    monkeypatch.setattr("jaxeap.pipeline.pair.load_model", lambda *_, **__: pytest.fail("a model was loaded again"))
+    monkeypatch.setattr(
+        "jaxeap.pipeline.inputs.pair.load_model", lambda *_, **__: pytest.fail("a model was loaded again")
+    )
     run_grid(grid, tmp_path / "w", console)
     kept = {path: path.stat().st_mtime_ns for path in files_of(tmp_path / "w") if path.name not in WRITTEN_ANEW}
     assert kept == {path: time for path, time in before.items() if path.name not in WRITTEN_ANEW}

@@ -13,10 +13,10 @@ import pytest
 import rich.console
 
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.artifacts import read_json
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, scores_of
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import read_json
 from tests.parallel.processes import Ended, Running, ended, flags, free_port, started
 from tests.pipeline.conftest import run_uncollected, small_config_with_controls
 

@@ -6,7 +6,7 @@ import pytest
 
 import jaxeap
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
+from jaxeap.pipeline.inputs.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, scores_of
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of

@@ -16,7 +16,7 @@ import jaxeap
 from jaxeap.models.model import Decoder
 from jaxeap.models.save import save_model
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.scores import read_scores
+from jaxeap.pipeline.scoring.scores import read_scores
 from jaxeap.pipeline.stages.attribute import Cell, nodes_of, scores_of
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.respond import questions_of, responses_of
@@ -153,11 +153,11 @@ def test_changed_alpha_runs_from_selection_on_and_keeps_the_old(config, console,
 INTERRUPTIONS = [
     ("jaxeap.pipeline.stages.respond._write_part", 2, "respond"),
     ("jaxeap.pipeline.stages.respond._write_part", 5, "respond"),
-    ("jaxeap.pipeline.scoring.attribute", 3, "attribute"),
-    ("jaxeap.pipeline.scoring.attribute", 14, "attribute"),
+    ("jaxeap.pipeline.scoring.score.attribute", 3, "attribute"),
+    ("jaxeap.pipeline.scoring.score.attribute", 14, "attribute"),
     ("jaxeap.pipeline.stages.audit.attribute", 3, "audit"),
-    ("jaxeap.pipeline.scoring.attribute", 19, "truncations"),
-    ("jaxeap.pipeline.scoring.attribute", 25, "bands"),
+    ("jaxeap.pipeline.scoring.score.attribute", 19, "truncations"),
+    ("jaxeap.pipeline.scoring.score.attribute", 25, "bands"),
     ("jaxeap.pipeline.stages.divergence.predicting_residuals", 3, "divergence"),
     ("jaxeap.pipeline.stages.contrast.layer_intensity", 1, "contrast"),
     ("jaxeap.pipeline.stages.controls.decompose", 1, "controls"),

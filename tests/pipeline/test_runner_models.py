@@ -59,7 +59,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(
             gradient_norm=result.gradient_norm,
         )
 
-    monkeypatch.setattr("jaxeap.pipeline.scoring.attribute", broken)
+    monkeypatch.setattr("jaxeap.pipeline.scoring.score.attribute", broken)
     with pytest.raises(ValueError, match=said) as caught:
         run_pipeline(config, tmp_path, console)
     assert "base model" in str(caught.value)
@@ -89,8 +89,8 @@ def test_one_model_is_in_memory_at_a_time(full_config, console, tmp_path, no_fig
         loaded.append(weakref.ref(model.weights["layers"]["query"]))
         return model
 
-    monkeypatch.setattr("jaxeap.pipeline.pair.gc", gc)
-    monkeypatch.setattr("jaxeap.pipeline.pair.load_model", watched)
+    monkeypatch.setattr("jaxeap.pipeline.inputs.pair.gc", gc)
+    monkeypatch.setattr("jaxeap.pipeline.inputs.pair.load_model", watched)
     gc.freeze()  # What was there before the run need not be looked through 14 times.
     try:
         run_pipeline(full_config, tmp_path, console)
@@ -163,7 +163,7 @@ def test_vocabularies_that_do_not_fit_end_the_run_before_it_computes(config, con
     attributes = json.loads((tuned / "config.json").read_text())
     (tuned / "config.json").write_text(json.dumps(attributes | {"vocab_size": 31}))
     config.tuned = str(tuned)
-    monkeypatch.setattr("jaxeap.pipeline.pair.load_model", None)
+    monkeypatch.setattr("jaxeap.pipeline.inputs.pair.load_model", None)
     with pytest.raises(ValueError, match="the vocabularies do not fit: the tokenizer of tuned has tokens"):
         run_pipeline(config, tmp_path / "w", console)
 

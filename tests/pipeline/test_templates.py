@@ -5,7 +5,7 @@ import tokenizers
 import transformers
 from tokenizers import Regex, models, normalizers, pre_tokenizers, processors, trainers
 
-from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
+from jaxeap.pipeline.inputs.prompts import pair_prompts, prompt_tokens
 from jaxeap.tasks.questions import Question
 from jaxeap.tasks.templates import CHAT, TEMPLATES, resolve_template
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("math_verify", reason="pip install -r requirements/math.txt")
 
-from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
+from jaxeap.pipeline.execution.termination import Terminated, raising_on_sigterm
 from jaxeap.tasks import math_grading
 from jaxeap.tasks.jsonl import read_jsonl
 from jaxeap.tasks.math_grading import ENDED, TIME_LIMIT, grade_math

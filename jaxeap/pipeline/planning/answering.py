@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,6 +28,39 @@ DONATED = 2
 """Arrays of the cache: the first results of both programs, which take the places of what was given."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One of the two programs, with abstract arguments: for a plan to trace, or to be compiled and held against it.
+
+    Attributes:
+      function: `prefill` or `decode`.
+      config: the decoder's shape.
+      weights: of it.
+      cache: that the function gives back filled.
+      arguments: those after the cache.
+      options: how tokens are drawn, and what else shapes the program.
+    """
+
+    function: Any
+    config: ModelConfig
+    weights: Weights
+    cache: PagedCache
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    def traced(self) -> ClosedJaxpr:
+        """As `jaxeap.pipeline.planning.program` reads it."""
+
+        def run(weights: Weights, cache: PagedCache, *arguments: Any) -> Any:
+            return self.function(weights, self.config, cache, *arguments, **self.options)
+
+        return traced(run, self.weights, self.cache, *self.arguments)
+
+    def lowered(self) -> Any:
+        """For XLA, laid out as weights and cache are."""
+        return self.function.lower(self.weights, self.config, self.cache, *self.arguments, **self.options)
+
+
 @functools.cache
 def answering_memory(
     config: ModelConfig, dtype: str, options: SamplingOptions, rows: int, longest_prompt: int
@@ -40,59 +75,49 @@ def answering_memory(
     layout = cache_layout(config, options, rows, longest_prompt)
     reading = prefill_program(config, dtype, options, layout, rows, padded_length(longest_prompt))
     writing = decode_program(config, dtype, options, layout, rows)
-    working = max(peak_bytes(program, in_place=DONATED) for program in (reading, writing))
-    return Memory({"key/value cache": tree_bytes(_cache(config, dtype, layout)), "activations": working})
+    working = max(peak_bytes(program.traced(), in_place=DONATED) for program in (reading, writing))
+    return Memory({"key/value cache": tree_bytes(reading.cache), "activations": working})
 
 
 def prefill_program(
     config: ModelConfig, dtype: str, options: SamplingOptions, layout: CacheLayout, rows: int, length: int
-) -> ClosedJaxpr:
+) -> Program:
     """`prefill` of as many prompts of `length` padded tokens as run at once."""
     size = prompts_at_once(length, rows)
-
-    def run(weights: Weights, cache: PagedCache, *arguments: Any) -> tuple[PagedCache, Any, Any]:
-        return prefill(weights, config, cache, *arguments, _drawing(options))
-
-    return traced(
-        run,
-        abstract_weights(config, jnp.dtype(dtype)),
-        _cache(config, dtype, layout),
-        _of(jnp.int32, size, length),
-        _of(jnp.int32, size),
+    prompts, blocks = (
+        (_of(jnp.int32, size, length), _of(jnp.int32, size)),
         _of(jnp.int32, size, -(-length // layout.slots)),
-        _asked(size),
-        _key(),
     )
+    return _program(prefill, config, dtype, layout, (*prompts, blocks, _asked(size), _key()), drawing=_drawing(options))
 
 
 def decode_program(
     config: ModelConfig, dtype: str, options: SamplingOptions, layout: CacheLayout, rows: int
-) -> ClosedJaxpr:
+) -> Program:
     """`decode` of `rows` rows."""
     numbers = _of(jnp.int32, rows)
-
-    def run(weights: Weights, cache: PagedCache, *arguments: Any) -> tuple[PagedCache, Any]:
-        return decode(
-            weights,
-            config,
-            cache,
-            *arguments,
-            _drawing(options),
-            stop_tokens=(0,),
-            room=min(STEPS, options.max_new_tokens),
-            max_new_tokens=options.max_new_tokens,
-        )
-
-    return traced(
-        run,
-        abstract_weights(config, jnp.dtype(dtype)),
-        _cache(config, dtype, layout),
-        None if layout.reserved else _of(jnp.int32, rows, layout.table_width),
-        Rows(numbers, numbers, numbers, _of(jnp.bool_, rows)),
-        _asked(rows),
-        _key(),
-        _of(jnp.int32),
+    table = None if layout.reserved else _of(jnp.int32, rows, layout.table_width)
+    standing = Rows(numbers, numbers, numbers, _of(jnp.bool_, rows))
+    return _program(
+        decode,
+        config,
+        dtype,
+        layout,
+        (table, standing, _asked(rows), _key(), _of(jnp.int32)),
+        drawing=_drawing(options),
+        stop_tokens=(0,),
+        room=min(STEPS, options.max_new_tokens),
+        max_new_tokens=options.max_new_tokens,
     )
+
+
+def _program(
+    function: Any, config: ModelConfig, dtype: str, layout: CacheLayout, arguments: tuple[Any, ...], **options: Any
+) -> Program:
+    weights = abstract_weights(config, jnp.dtype(dtype))
+    like: Any = _of(jnp.dtype(dtype))
+    cache = jax.eval_shape(lambda: PagedCache.empty(config, layout.blocks, layout.slots, like))
+    return Program(function, config, weights, cache, arguments, options)
 
 
 @functools.cache
@@ -149,7 +174,7 @@ def answering_effort(
     """
     layout = cache_layout(config, options, rows, longest_prompt)
     padded = padded_length(math.ceil(prompt))
-    reading = flops(prefill_program(config, dtype, options, layout, rows, padded))
+    reading = flops(prefill_program(config, dtype, options, layout, rows, padded).traced())
     readings = answers / prompts_at_once(padded, rows)
     context = math.ceil(prompt + length / 2)
     going = min(rows, layout.tokens / context)
@@ -159,11 +184,6 @@ def answering_effort(
     seconds = readings * max(reading / speed, weights / bandwidth)
     seconds += steps * max(writing / speed, (weights + filled) / bandwidth)
     return readings * reading + steps * writing, seconds
-
-
-def _cache(config: ModelConfig, dtype: str, layout: CacheLayout) -> PagedCache:
-    like: Any = _of(jnp.dtype(dtype))
-    return jax.eval_shape(lambda: PagedCache.empty(config, layout.blocks, layout.slots, like))
 
 
 def _drawing(options: SamplingOptions) -> Drawing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -51,26 +51,70 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(math.prod(spec.shape) for spec in parameter_specs(config).values())
 
 
-@functools.cache
-def scoring_memory(
-    config: ModelConfig,
-    dtype: str,
-    method: str,
-    level: Level,
-    ablation: Ablation,
-    rows: int,
-    length: int,
-    width: int,
-    options: Any = None,
-) -> Memory:
-    """While a batch of `rows` examples of `length` tokens, `width` of them counted, is scored.
+NOT_TRACED = ("exact",)
+"""Methods that run programs one after another, how many and which depending on what is asked."""
 
-    Args:
-      options: of the method; its defaults where None is given.
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """A batch that is scored, by its sizes.
+
+    Attributes:
+      config: the decoder's shape.
+      dtype: of its weights.
+      method, level, ablation: as of `attribute`.
+      rows: examples.
+      length: padded tokens of each.
+      width: of them that are counted at most.
+      options: of the method; None for its defaults.
     """
-    weights = abstract_weights(config, jnp.dtype(dtype))
+
+    config: ModelConfig
+    dtype: str
+    method: str
+    level: Level
+    ablation: Ablation
+    rows: int
+    length: int
+    width: int
+    options: Any = None
+
+    @property
+    def weights(self) -> Weights:
+        """Abstract ones."""
+        return abstract_weights(self.config, jnp.dtype(self.dtype))
+
+    @property
+    def batch(self) -> Batch:
+        """An abstract one."""
+        return abstract_batch(self.rows, self.length, self.width, corrupted=self.ablation == "corrupted")
+
+    def called(self, function: Callable[..., Any], weights: Weights, batch: Batch, slices: int = 1) -> Any:
+        """`function`, the method's own or its `lower`, given what `attribute` gives it; a mean's costs are as of zeros.
+
+        Args:
+          function: of the method.
+          weights: of the decoder.
+          batch: of the sizes.
+          slices: devices over which the contraction's width is cut.
+        """
+        level, ablation = self.level, "zero" if self.ablation == "mean" else self.ablation
+        chunk = automatic_chunk(EdgeGraph.for_config(self.config, level), self.config, self.length, slices=slices)
+        options = METHODS[self.method].options() if self.options is None else self.options
+        settings = Settings(level, ablation, min(self.length, chunk))
+        return function(weights, self.config, batch, None, settings, options)
+
+    def traced(self) -> ClosedJaxpr:
+        """The program on one device."""
+        function = METHODS[self.method].function
+        return traced(functools.partial(self.called, function), self.weights, self.batch)
+
+
+@functools.cache
+def scoring_memory(scoring: Scoring) -> Memory:
+    """While a batch is scored."""
+    config, level = scoring.config, scoring.level
     graph = EdgeGraph.for_config(config, level)
-    scored, batch = _scoring_program(config, dtype, method, level, ablation, rows, length, width, options)
 
     def compact(weights: Weights, batch: Batch) -> tuple[Any, ...]:
         trace = run_trace(weights, config, batch, level=level)
@@ -78,54 +122,18 @@ def scoring_memory(
         attention = sources.attention if level == "block" else sources.heads
         return sources.embedding, attention, sources.mlp, Destinations.of(trace)
 
-    captures = tree_bytes(jax.eval_shape(compact, weights, batch))
-    scores = 4 * rows * len(graph.sources) * len(graph.destinations)
-    working = max(0, peak_bytes(scored) - captures - scores)
+    captures = tree_bytes(jax.eval_shape(compact, scoring.weights, scoring.batch))
+    scores = 4 * scoring.rows * len(graph.sources) * len(graph.destinations)
+    program = scoring.traced()
+    working = max(0, peak_bytes(program) - captures - scores)
     parts = {"captures and gradients": captures, "activations": working, "scores": scores}
-    return Memory(parts, flops(scored), flops(scored, precise=True))
-
-
-NOT_TRACED = ("exact",)
-"""Methods that run programs one after another, how many and which depending on what is asked."""
+    return Memory(parts, flops(program), flops(program, precise=True))
 
 
 @functools.cache
-def scoring_flops(
-    config: ModelConfig,
-    dtype: str,
-    method: str,
-    level: Level,
-    ablation: Ablation,
-    rows: int,
-    length: int,
-    width: int,
-    options: Any = None,
-) -> int | None:
-    """Operations of scoring one batch, arguments as of `scoring_memory`; None for methods in `NOT_TRACED`."""
-    if method in NOT_TRACED:
-        return None
-    return flops(_scoring_program(config, dtype, method, level, ablation, rows, length, width, options)[0])
-
-
-def _scoring_program(
-    config: ModelConfig,
-    dtype: str,
-    method: str,
-    level: Level,
-    ablation: Ablation,
-    rows: int,
-    length: int,
-    width: int,
-    options: Any,
-) -> tuple[ClosedJaxpr, Batch]:
-    """The program, and the batch that it was traced with; a mean's costs no more than zeros do."""
-    ablation = "zero" if ablation == "mean" else ablation
-    batch = abstract_batch(rows, length, width, corrupted=ablation == "corrupted")
-    settings = Settings(level, ablation, scoring_chunk(config, level, length))
-    function, defaults = METHODS[method]
-    options = defaults() if options is None else options
-    weights = abstract_weights(config, jnp.dtype(dtype))
-    return traced(lambda w, batch: function(w, config, batch, None, settings, options), weights, batch), batch
+def scoring_flops(scoring: Scoring) -> int | None:
+    """Operations of scoring one batch; None for methods in `NOT_TRACED`."""
+    return None if scoring.method in NOT_TRACED else flops(scoring.traced())
 
 
 def scoring_chunk(config: ModelConfig, level: Level, length: int) -> int:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 from jax.sharding import AbstractMesh
 
-from jaxeap.attribution.graph import Level
 from jaxeap.models.config import ModelConfig
 from jaxeap.parallel.automatic import MeshSizes
 from jaxeap.parallel.mesh import AXES
 from jaxeap.parallel.sharding import RULES, divided
-from jaxeap.pipeline.planning.memory import Memory, scoring_memory
+from jaxeap.pipeline.planning.memory import Memory, Scoring, scoring_memory
 
 
 def part_of_shape(config: ModelConfig, sizes: MeshSizes) -> ModelConfig:
@@ -38,18 +36,17 @@ def part_of_shape(config: ModelConfig, sizes: MeshSizes) -> ModelConfig:
     )
 
 
-def scoring_memory_on(
-    sizes: MeshSizes, config: ModelConfig, dtype: str, method: str, level: Level, *rest: Any
-) -> Memory:
-    """`scoring_memory` of a device of a mesh, further arguments as there.
+def scoring_memory_on(sizes: MeshSizes, scoring: Scoring) -> Memory:
+    """`scoring_memory` of a device of a mesh.
 
-    Rows are those of a group of devices that shares out examples with others, and so are the operations. Measured
-    against XLA's own figures for eap in float32, 8 rows of 512 tokens, weights apart: Qwen2.5-7B over 1 x 4 and 2 x 4
-    devices (fsdp x tensor), Llama-3.1-70B over 8 x 8; docs/sharding.md has them.
+    Args:
+      sizes: of the mesh.
+      scoring: with the rows of one group of devices that shares out examples with others; its operations are what is
+        counted. Held against what compilers for CPUs, TPUs and GPUs say in `benchmarks.compile_ahead`.
     """
-    whole = scoring_memory(config, dtype, method, level, *rest)
+    whole = scoring_memory(scoring)
     if sizes.fsdp * sizes.tensor == 1:
         return whole
-    part = scoring_memory(part_of_shape(config, sizes), dtype, method, level, *rest)
+    part = scoring_memory(dataclasses.replace(scoring, config=part_of_shape(scoring.config, sizes)))
     # Of the scores, which are complete on every device, a smaller decoder would have fewer.
     return Memory({**part.parts, "scores": whole.parts["scores"]}, whole.flops, whole.precise_flops)

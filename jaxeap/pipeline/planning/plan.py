@@ -15,11 +15,12 @@ from jaxeap.attribution.interventions import Ablation
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.hub import HUB
 from jaxeap.parallel.automatic import MeshSizes, device_bytes, weight_bytes
-from jaxeap.pipeline.pair import USABLE, mesh_sizes
+from jaxeap.pipeline.inputs.pair import USABLE, mesh_sizes
 from jaxeap.pipeline.planning.answering import answering_effort, answering_memory
 from jaxeap.pipeline.planning.memory import (
     NOT_TRACED,
     Memory,
+    Scoring,
     chunk_bytes,
     parameter_count,
     scoring_chunk,
@@ -147,7 +148,8 @@ def plan_run(config: ml_collections.ConfigDict, measure: bool = False) -> Plan:
     def scoring(rows: int, mesh: MeshSizes = mesh) -> Memory:
         kind = config.attribution
         sizes = (work.scored_length, work.scored_width)
-        return scoring_memory_on(mesh, shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
+        of_group = Scoring(shape, config.dtype, method, kind.level, ABLATION, share(rows), *sizes)
+        return scoring_memory_on(mesh, of_group)
 
     answers = work.questions * options.samples
     rows = min(options.batch_size, answers), min(config.attribution.batch_size, work.scored)

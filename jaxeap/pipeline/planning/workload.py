@@ -12,9 +12,9 @@ from typing import NamedTuple
 import ml_collections
 
 from jaxeap.models.hub import HUB, hub_name
-from jaxeap.pipeline.batches import unfinished_batches
-from jaxeap.pipeline.prompts import prompt_tokens
-from jaxeap.pipeline.questions import choose_questions
+from jaxeap.pipeline.execution.batches import unfinished_batches
+from jaxeap.pipeline.inputs.prompts import prompt_tokens
+from jaxeap.pipeline.inputs.questions import choose_questions
 from jaxeap.pipeline.settings import GENERATED_QUESTIONS, HUB_QUESTIONS, IMPORTED
 from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.imported import read_imported

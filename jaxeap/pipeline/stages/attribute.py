@@ -12,14 +12,15 @@ import numpy.typing as npt
 from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
-from jaxeap.pipeline.scores import Scores, discard_damaged, iterate_scores, read_scores
-from jaxeap.pipeline.scoring import Target, Texts, copy_equal, score_rest, unfinished
+from jaxeap.pipeline.inputs.pair import ROLES, load_next, mesh_of, sources_of
+from jaxeap.pipeline.inputs.vocabulary import require_tokens_in_embedding
+from jaxeap.pipeline.scoring.score import copy_equal, score_rest, unfinished
+from jaxeap.pipeline.scoring.scores import Scores, discard_damaged, iterate_scores, read_scores
+from jaxeap.pipeline.scoring.texts import Target, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.select import selection_of
-from jaxeap.pipeline.vocabulary import require_tokens_in_embedding
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.tasks.jsonl import write_jsonl
 from jaxeap.tasks.selection import Role
 

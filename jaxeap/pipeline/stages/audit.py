@@ -15,18 +15,20 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.models.families import read_model_config
 from jaxeap.models.model import Decoder
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
-from jaxeap.pipeline.batches import unfinished_batches
+from jaxeap.pipeline.execution.batches import unfinished_batches
+from jaxeap.pipeline.execution.out_of_memory import Portion, fewest_rows, in_portions
+from jaxeap.pipeline.execution.progress import progress_bar
+from jaxeap.pipeline.inputs.pair import load_next, mesh_of, sources_of
 from jaxeap.pipeline.null_pair import why_left_out
-from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
-from jaxeap.pipeline.pair import load_next, mesh_of, sources_of
-from jaxeap.pipeline.progress import progress_bar
-from jaxeap.pipeline.scores import read_scores
-from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts, ablation_of, read_mean
+from jaxeap.pipeline.scoring.mean import read_mean
+from jaxeap.pipeline.scoring.score import ablation_of
+from jaxeap.pipeline.scoring.scores import read_scores
+from jaxeap.pipeline.scoring.texts import SMALLER_TEXTS, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import first_free, intact_tensors, read_json, write_json, write_tensors
 from jaxeap.report.audit_notes import audit_notes
 from jaxeap.tasks.selection import Role
 

@@ -11,12 +11,13 @@ import shutil
 from pathlib import Path
 
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import write_json
-from jaxeap.pipeline.scoring import Target, Texts, mean_path
+from jaxeap.pipeline.scoring.mean import mean_path
+from jaxeap.pipeline.scoring.texts import Target, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, score_targets
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import write_json
 
 BANDS_FILE = "bands.json"
 

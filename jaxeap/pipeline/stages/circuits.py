@@ -31,15 +31,15 @@ from jaxeap.metrics.circuit_contrast import (
 from jaxeap.metrics.layer_flow import ALL, Flow, FlowChange, flow_changes, flow_names, flows
 from jaxeap.models.families import read_model_config
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import read_json, read_tensors, write_json, write_tensors
-from jaxeap.pipeline.circuit_faithfulness import Measured, measure, measured
+from jaxeap.pipeline.inputs.pair import ROLES, sources_of
 from jaxeap.pipeline.null_pair import why_left_out
-from jaxeap.pipeline.pair import ROLES, sources_of
-from jaxeap.pipeline.score_means import ScoreMeans, mean_scores
+from jaxeap.pipeline.scoring.score_means import ScoreMeans, mean_scores
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
+from jaxeap.pipeline.stages.circuit_faithfulness import Measured, measure, measured
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import read_json, read_tensors, write_json, write_tensors
 from jaxeap.tasks.selection import Role
 
 CIRCUITS, MASKS = "circuits.json", "circuits.safetensors"

@@ -18,15 +18,15 @@ from jaxeap.metrics.entry_groups import BY_ENTRIES, entry_groups, example_groups
 from jaxeap.metrics.inference import mean_interval
 from jaxeap.metrics.paired import PairedStatistics
 from jaxeap.metrics.stream import ScoreStream
-from jaxeap.pipeline.artifacts import read_json, read_tensors, write_json, write_tensors
-from jaxeap.pipeline.progress import progress_bar
-from jaxeap.pipeline.score_stream import stream_of
+from jaxeap.pipeline.execution.progress import progress_bar
+from jaxeap.pipeline.scoring.score_stream import stream_of
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import LOSSES, OWN_TEXT, Nodes, nodes_of
 from jaxeap.pipeline.stages.bands import band_folder
 from jaxeap.pipeline.stages.grade import summary_of
 from jaxeap.pipeline.stages.respond import questions_of, vocabulary_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import read_json, read_tensors, write_json, write_tensors
 from jaxeap.tasks.jsonl import read_jsonl
 
 METRICS = "metrics.json"

@@ -29,10 +29,9 @@ from jaxeap.metrics.entries import BoolArray, FloatArray
 from jaxeap.metrics.paired import largest_magnitudes
 from jaxeap.metrics.stream import ScoreStream
 from jaxeap.metrics.weighting import weighted_mean
-from jaxeap.pipeline.artifacts import read_json, write_json
 from jaxeap.pipeline.beyond_null_pair import beyond_null_pair
-from jaxeap.pipeline.pair import ROLES
-from jaxeap.pipeline.score_stream import stream_of
+from jaxeap.pipeline.inputs.pair import ROLES
+from jaxeap.pipeline.scoring.score_stream import stream_of
 from jaxeap.pipeline.settings import SCORING, flat, within
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import (
@@ -50,6 +49,7 @@ from jaxeap.pipeline.stages.divergence import divergences_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.stages.truncations import truncated_folder, truncations_of
 from jaxeap.pipeline.stages.weights import weights_of
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.report.audit_notes import reading
 from jaxeap.tasks.jsonl import read_jsonl
 from jaxeap.tasks.selection import Selection

@@ -23,19 +23,19 @@ from jaxeap.metrics.intensity import intensity_per_example
 from jaxeap.metrics.stream import per_example
 from jaxeap.models.families import read_model_config
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.difficulty import difficulties
-from jaxeap.pipeline.pair import ROLES, sources_of
-from jaxeap.pipeline.score_stream import stream_of
-from jaxeap.pipeline.scores import iterate_scores
-from jaxeap.pipeline.scoring import Target, Texts
+from jaxeap.pipeline.inputs.difficulty import difficulties
+from jaxeap.pipeline.inputs.pair import ROLES, sources_of
+from jaxeap.pipeline.inputs.vocabulary import require_tokens_in_embedding
+from jaxeap.pipeline.scoring.score_stream import stream_of
+from jaxeap.pipeline.scoring.scores import iterate_scores
+from jaxeap.pipeline.scoring.texts import Target, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, nodes_of, score_targets
 from jaxeap.pipeline.stages.grade import verdicts_of
 from jaxeap.pipeline.stages.respond import questions_of, responses_of
 from jaxeap.pipeline.stages.select import selection_of
-from jaxeap.pipeline.vocabulary import require_tokens_in_embedding
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.tasks.correctness import CORRECTNESS_CLASSES, correctness_classes, count_classes
 from jaxeap.tasks.responses import Response
 from jaxeap.tasks.selection import CutSequence, Role, SelectedQuestion

@@ -16,14 +16,14 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import Weights
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import first_free, intact_tensors, read_tensors, write_tensors
-from jaxeap.pipeline.batches import Places, one_ahead, unfinished_batches
-from jaxeap.pipeline.out_of_memory import Portion, fewest_rows, in_portions
-from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, sources_of
-from jaxeap.pipeline.progress import progress_bar
-from jaxeap.pipeline.scoring import SMALLER_TEXTS, Texts
+from jaxeap.pipeline.execution.batches import Places, one_ahead, unfinished_batches
+from jaxeap.pipeline.execution.out_of_memory import Portion, fewest_rows, in_portions
+from jaxeap.pipeline.execution.progress import progress_bar
+from jaxeap.pipeline.inputs.pair import ROLES, load_next, mesh_of, sources_of
+from jaxeap.pipeline.scoring.texts import SMALLER_TEXTS, Texts
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import first_free, intact_tensors, read_tensors, write_tensors
 from jaxeap.tasks.jsonl import read_jsonl, write_jsonl
 from jaxeap.tasks.selection import Role
 

@@ -12,14 +12,14 @@ from jaxeap.attribution.graph import EdgeGraph
 from jaxeap.metrics.circuit_contrast import changes_of
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.families import read_model_config
-from jaxeap.pipeline.artifacts import write_json
-from jaxeap.pipeline.pair import ROLES, sources_of
-from jaxeap.pipeline.score_means import mean_scores
+from jaxeap.pipeline.inputs.pair import ROLES, sources_of
+from jaxeap.pipeline.scoring.score_means import mean_scores
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
 from jaxeap.pipeline.stages.circuits import ShownCircuits, shown_circuits_of
 from jaxeap.pipeline.stages.contrast import edges_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import write_json
 from jaxeap.report.exports import EapIgShape, eap_ig_graph, write_edges_csv, write_graphml
 
 EDGES, GRAPHML = "edges.csv", "circuits.graphml"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.pair import ROLES
-from jaxeap.pipeline.progress import progress_bar
+from jaxeap.pipeline.execution.progress import progress_bar
+from jaxeap.pipeline.inputs.pair import ROLES
 from jaxeap.pipeline.settings import RECORDED
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.respond import questions_of, recorded_verdicts_of, responses_of, samples_in
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.tasks.correctness import correctness_classes, count_classes
 from jaxeap.tasks.grading import Verdict, grade_responses, read_verdicts, write_verdicts
 from jaxeap.tasks.selection import Role

@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Sequence
 
 from jaxeap.metrics import Contrast
-from jaxeap.pipeline.page_content import page_content
-from jaxeap.pipeline.score_stream import stream_of
+from jaxeap.pipeline.scoring.score_stream import stream_of
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of
 from jaxeap.pipeline.stages.audit import audit_of
 from jaxeap.pipeline.stages.circuits import shown_circuits_of
 from jaxeap.pipeline.stages.contrast import contrast_of, layers_of
 from jaxeap.pipeline.stages.controls import controls_of
+from jaxeap.pipeline.stages.page_content import page_content
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.report import circuit_plot, write_figure, write_figures, write_markdown, write_tex
 from jaxeap.report.controls_table import controls_markdown

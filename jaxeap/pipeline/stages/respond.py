@@ -15,17 +15,17 @@ import jax
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.load import check_files
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import first_free, read_json, write_json
-from jaxeap.pipeline.fingerprint import fingerprint
-from jaxeap.pipeline.model_source import ModelSource
-from jaxeap.pipeline.out_of_memory import Portion, in_portions
-from jaxeap.pipeline.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
-from jaxeap.pipeline.prompts import pair_prompts, prompt_tokens
-from jaxeap.pipeline.questions import choose_questions, draw_questions
+from jaxeap.pipeline.execution.out_of_memory import Portion, in_portions
+from jaxeap.pipeline.inputs.model_source import ModelSource
+from jaxeap.pipeline.inputs.pair import ROLES, load_next, mesh_of, require_same_architecture, sources_of
+from jaxeap.pipeline.inputs.prompts import pair_prompts, prompt_tokens
+from jaxeap.pipeline.inputs.questions import choose_questions, draw_questions
+from jaxeap.pipeline.inputs.stop_tokens import stop_tokens
+from jaxeap.pipeline.inputs.vocabulary import VocabularyFindings, check_vocabularies
 from jaxeap.pipeline.settings import IMPORTED, QUESTION
 from jaxeap.pipeline.stage import Stage, StageRun
-from jaxeap.pipeline.stop_tokens import stop_tokens
-from jaxeap.pipeline.vocabulary import VocabularyFindings, check_vocabularies
+from jaxeap.pipeline.storage.artifacts import first_free, read_json, write_json
+from jaxeap.pipeline.storage.fingerprint import fingerprint
 from jaxeap.sampling.continuous import Answer
 from jaxeap.sampling.generate import answers
 from jaxeap.sampling.options import SamplingOptions

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxeap.parallel import hosts
-from jaxeap.pipeline.artifacts import read_json, write_json
-from jaxeap.pipeline.scores import Scores, read_scores
-from jaxeap.pipeline.scoring import Target, Texts
+from jaxeap.pipeline.scoring.scores import Scores, read_scores
+from jaxeap.pipeline.scoring.texts import Target, Texts
 from jaxeap.pipeline.settings import SCORING, SCORING_TUNING
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, Cell, score_targets
 from jaxeap.pipeline.stages.grade import verdicts_of
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.tasks.truncation import sweep_truncation
 
 ALPHAS = "alphas.json"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxeap.models.manifest import MANIFEST
-from jaxeap.pipeline.artifacts import read_json
-from jaxeap.pipeline.pair import sources_of
+from jaxeap.pipeline.inputs.pair import sources_of
 from jaxeap.pipeline.stage import Stage, StageRun
+from jaxeap.pipeline.storage.artifacts import read_json
 from jaxeap.report import notation
 from jaxeap.report.files import write_markdown_text
 from jaxeap.report.weight_contrast import NUMBERS, TABLE, write_weight_contrast

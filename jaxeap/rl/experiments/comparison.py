@@ -18,10 +18,10 @@ from jaxeap.metrics.measures import Measure, measures
 from jaxeap.metrics.options import MetricOptions
 from jaxeap.metrics.weighting import defined_examples
 from jaxeap.pipeline import default_config, run_pipeline
-from jaxeap.pipeline.artifacts import read_json
-from jaxeap.pipeline.questions import choose_questions
+from jaxeap.pipeline.inputs.questions import choose_questions
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, nodes_of, scores_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import read_json
 from jaxeap.rl.experiments.plan import Comparison
 from jaxeap.sampling.respond import require_eos
 from jaxeap.tasks.jsonl import write_jsonl

@@ -13,10 +13,10 @@ import ml_collections
 import rich.console
 from matplotlib.figure import Figure
 
-from jaxeap.pipeline.artifacts import write_json
-from jaxeap.pipeline.compilation_cache import AUTOMATIC, use_compilation_cache
+from jaxeap.pipeline.execution.compilation_cache import AUTOMATIC, use_compilation_cache
 from jaxeap.pipeline.settings import flat
-from jaxeap.pipeline.workdir import open_workdir
+from jaxeap.pipeline.storage.artifacts import write_json
+from jaxeap.pipeline.storage.workdir import open_workdir
 from jaxeap.report.files import write_text
 from jaxeap.rl.experiments import intervention, rl_methods, sampling, trajectory, transfer
 from jaxeap.rl.experiments.conditions import Condition, comparison_record

@@ -13,7 +13,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.decoder import unembed
 from jaxeap.models.load import load_model
 from jaxeap.models.parameters import Weights
-from jaxeap.pipeline.questions import choose_questions
+from jaxeap.pipeline.inputs.questions import choose_questions
 from jaxeap.rl.answered import Answered, answer_residuals
 from jaxeap.rl.evaluate import measure_accuracy
 from jaxeap.rl.rollouts import roll_out

@@ -20,7 +20,7 @@ import rich.console
 
 from jaxeap.models.model import Decoder
 from jaxeap.models.save import save_model
-from jaxeap.pipeline.artifacts import read_json, write_json
+from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.rl.build_pair import lab_config
 from jaxeap.rl.evaluate import Accuracy
 from jaxeap.rl.experiments.comparison import Compared, compare

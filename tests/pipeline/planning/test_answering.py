@@ -3,13 +3,12 @@
 import dataclasses
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.shapes import QWEN_7B
+from benchmarks.shapes import SMALL as SHAPE
 from jaxeap.models.model import Decoder
-from jaxeap.models.parameters import abstract_weights
 from jaxeap.pipeline.planning.answering import (
     answering_effort,
     answering_memory,
@@ -19,12 +18,10 @@ from jaxeap.pipeline.planning.answering import (
 )
 from jaxeap.pipeline.planning.program import flops, peak_bytes, tree_bytes
 from jaxeap.sampling.batching import padded_length
-from jaxeap.sampling.continuous import ContinuousBatch, Request, prompts_at_once
+from jaxeap.sampling.continuous import ContinuousBatch, Request
 from jaxeap.sampling.options import SamplingOptions
-from jaxeap.sampling.paged_cache import PagedCache, cache_layout
-from jaxeap.sampling.step import Asked, Drawing, Rows, decode, prefill
+from jaxeap.sampling.paged_cache import cache_layout
 from tests.pipeline.conftest import tiny_model_config
-from tests.pipeline.planning.shape import QWEN_7B, SHAPE
 
 TINY = tiny_model_config()
 L, D, H, G, K, F, V = 2, 16, 2, 1, 8, 24, 32
@@ -65,7 +62,7 @@ def test_operations_by_hand():
     options = SamplingOptions(max_new_tokens=41, cache_block=16)
     reading = prefill_program(TINY, "float32", options, cache_layout(TINY, options, 3, 10), 3, 10)
     # Of a prompt only the last token is unembedded.
-    assert flops(reading) == 3 * (10 * OF_A_TOKEN + 100 * OF_A_PAIR + 2 * D * V)
+    assert flops(reading.traced()) == 3 * (10 * OF_A_TOKEN + 100 * OF_A_PAIR + 2 * D * V)
 
 
 def effort(options: SamplingOptions, length: int, **others: Any) -> tuple[float, float]:
@@ -94,44 +91,17 @@ def test_time_is_reading_the_weights_and_what_is_filled_of_the_cache():
 
 def planned_and_compiled(config, options: SamplingOptions, rows: int, prompt: int) -> dict[str, tuple[int, int, int]]:
     """For either program: bytes planned, bytes by XLA, and bytes that it says lie where the cache lay."""
-    layout, length = cache_layout(config, options, rows, prompt), padded_length(prompt)
-    weights, key = abstract_weights(config), jax.eval_shape(lambda: jax.random.key(0))
-    cache = jax.eval_shape(lambda: PagedCache.empty(config, layout.blocks, layout.slots, weights["embedding"]))
-    drawing = Drawing(options.temperature, options.top_k, options.top_p)
-
-    def of(*shape: int, dtype: Any = jnp.int32) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, dtype)
-
-    def asked(size: int) -> Asked:
-        return Asked(of(size, dtype=jnp.uint32), of(size))
-
-    size = prompts_at_once(length, rows)
-    prompts, blocks = (of(size, length), of(size)), of(size, -(-length // layout.slots))
-    reading = prefill.lower(weights, config, cache, *prompts, blocks, asked(size), key, drawing)
-    standing = Rows(of(rows), of(rows), of(rows), of(rows, dtype=jnp.bool_))
-    writing = decode.lower(
-        weights,
-        config,
-        cache,
-        None if layout.reserved else of(rows, layout.table_width),
-        standing,
-        asked(rows),
-        key,
-        of(),
-        drawing,
-        stop_tokens=(0,),
-        room=32,
-        max_new_tokens=options.max_new_tokens,
-    )
+    layout = cache_layout(config, options, rows, prompt)
     programs = {
-        "prefill": (prefill_program(config, "float32", options, layout, rows, length), reading),
-        "decode": (decode_program(config, "float32", options, layout, rows), writing),
+        "prefill": prefill_program(config, "float32", options, layout, rows, padded_length(prompt)),
+        "decode": decode_program(config, "float32", options, layout, rows),
     }
+    cache = programs["decode"].cache
     sizes = {}
-    for name, (planned, lowered) in programs.items():
-        said = lowered.compile().memory_analysis()
+    for name, program in programs.items():
+        said = program.lowered().compile().memory_analysis()
         compiled = said.temp_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes
-        sizes[name] = peak_bytes(planned, in_place=2), compiled, said.alias_size_in_bytes
+        sizes[name] = peak_bytes(program.traced(), in_place=2), compiled, said.alias_size_in_bytes
     assert all(alias >= tree_bytes(cache) for *_, alias in sizes.values())
     largest = max(planned for planned, *_ in sizes.values())
     assert answering_memory(config, "float32", options, rows, prompt).parts["activations"] == largest

@@ -9,6 +9,7 @@ from jaxeap.models.parameters import abstract_weights
 from jaxeap.parallel.automatic import weight_bytes
 from jaxeap.parallel.mesh import make_mesh
 from jaxeap.pipeline.planning.memory import (
+    Scoring,
     chunk_bytes,
     parameter_count,
     scoring_chunk,
@@ -33,7 +34,7 @@ def test_weights_are_those_that_are_loaded(pair_folder):
 @pytest.mark.parametrize("level", ["block", "head"])
 def test_scoring_holds_captures_gradients_and_scores(level):
     rows, length = 3, 12
-    memory = scoring_memory(SHAPE, "float32", "eap", level, "zero", rows, length, 4)
+    memory = scoring_memory(Scoring(SHAPE, "float32", "eap", level, "zero", rows, length, 4))
     attention, taps = (D, 3 * D) if level == "block" else (H * K, (H + 2 * G) * K)
     of_a_layer = attention + D + taps + D + D  # attention's and the MLP's outputs; all taps; what attention reads
     assert memory.parts["captures and gradients"] == 4 * rows * length * (L * of_a_layer + 2 * D)
@@ -43,7 +44,7 @@ def test_scoring_holds_captures_gradients_and_scores(level):
 
 
 def test_more_examples_take_more_and_the_same_operations_each():
-    few, many = (scoring_memory(SHAPE, "float32", "eap", "block", "zero", rows, 12, 4) for rows in (2, 4))
+    few, many = (scoring_memory(Scoring(SHAPE, "float32", "eap", "block", "zero", rows, 12, 4)) for rows in (2, 4))
     assert many.flops == 2 * few.flops
     np.testing.assert_allclose(many.total / few.total, 2, rtol=0.2)
 

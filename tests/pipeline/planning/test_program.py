@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.shapes import QWEN_7B
+from benchmarks.shapes import SMALL as SHAPE
 from jaxeap.attribution.methods.eap import EapOptions, eap
 from jaxeap.attribution.settings import Settings
 from jaxeap.models.parameters import abstract_weights
 from jaxeap.pipeline.planning.memory import abstract_batch
 from jaxeap.pipeline.planning.program import flops, peak_bytes, traced, tree_bytes
-from tests.pipeline.planning.shape import QWEN_7B, SHAPE
 
 
 def floats(*shape: int) -> jax.ShapeDtypeStruct:

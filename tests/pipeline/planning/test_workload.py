@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from jaxeap.pipeline.inputs.questions import choose_questions
 from jaxeap.pipeline.planning import plan_run
 from jaxeap.pipeline.planning.workload import PUBLISHED_SIZES, workload
-from jaxeap.pipeline.questions import choose_questions
 from jaxeap.sampling.batching import padded_length
 from jaxeap.tasks.question_sets import QUESTION_SETS
 from jaxeap.tasks.questions import Question, write_questions

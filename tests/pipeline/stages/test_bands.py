@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxeap.pipeline.scores import read_scores
-from jaxeap.pipeline.scoring import Texts
+from jaxeap.pipeline.scoring.scores import read_scores
+from jaxeap.pipeline.scoring.texts import Texts
 from jaxeap.pipeline.stages.attribute import OWN_TEXT, scores_of
 from jaxeap.pipeline.stages.bands import band_folder, bands_of
 from jaxeap.pipeline.stages.contrast import metrics_of

@@ -10,10 +10,10 @@ import scipy.stats
 
 import jaxeap
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.artifacts import read_tensors
-from jaxeap.pipeline.scores import read_scores
+from jaxeap.pipeline.scoring.scores import read_scores
 from jaxeap.pipeline.stages.circuits import asked_sizes, circuits_of, shown_circuits_of, shown_size
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import read_tensors
 from tests.pipeline.conftest import cheap
 
 ROLES = ("base", "tuned")
@@ -183,7 +183,7 @@ def test_circuits_are_run_under_the_ablation_of_the_scores(ablation, config, con
 @pytest.mark.slow
 def test_interrupted_between_the_models_it_goes_on_and_ends_with_the_same_bytes(config, console, tmp_path, monkeypatch):
     run_pipeline(config, tmp_path / "whole", console)
-    target = "jaxeap.pipeline.circuit_faithfulness.faithfulness"
+    target = "jaxeap.pipeline.stages.circuit_faithfulness.faithfulness"
     calls = []
 
     def interrupted(*arguments):
@@ -206,7 +206,7 @@ def files(workdir: Path, name: str) -> bytes:
 
 
 def test_switched_off_it_runs_no_circuit_and_leaves_nothing(config, console, tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxeap.pipeline.circuit_faithfulness.faithfulness", None)
+    monkeypatch.setattr("jaxeap.pipeline.stages.circuit_faithfulness.faithfulness", None)
     config.circuits.sizes = ()
     config.exports.edges = False
     run_pipeline(config, tmp_path, console)

@@ -7,11 +7,11 @@ import pytest
 
 from jaxeap.metrics import MetricOptions, contrast, layer_intensity
 from jaxeap.metrics.edges import edge_contrast
-from jaxeap.pipeline.artifacts import write_json
-from jaxeap.pipeline.scores import Scores, append_shard
+from jaxeap.pipeline.scoring.scores import Scores, append_shard
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.contrast import CONTRAST, contrast_models, contrast_of, edges_of, layers_of, metrics_of
+from jaxeap.pipeline.storage.artifacts import write_json
 from jaxeap.tasks.jsonl import write_jsonl
 from jaxeap.tasks.questions import Question, write_questions
 from jaxeap.tasks.selection import CutSequence, SelectedQuestion, Selection, SelectionOptions, write_selection

@@ -19,19 +19,19 @@ from jaxeap.metrics import contrast
 from jaxeap.metrics.options import MetricOptions
 from jaxeap.models.families import read_model_config
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.artifacts import read_tensors
-from jaxeap.pipeline.circuit_faithfulness import measure
-from jaxeap.pipeline.scores import iterate_scores
+from jaxeap.pipeline.scoring.scores import iterate_scores
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import Stage, StageRun
 from jaxeap.pipeline.stages.attribute import ATTRIBUTE, Cell, attribute_selected, cells_of, nodes_of, scores_of
 from jaxeap.pipeline.stages.audit import AUDIT_STAGE, audit_models, audit_of
+from jaxeap.pipeline.stages.circuit_faithfulness import measure
 from jaxeap.pipeline.stages.circuits import CIRCUIT_CONTRAST
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.controls import controls_of
 from jaxeap.pipeline.stages.divergence import DIVERGENCE, diverge, divergences_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.stages.truncations import truncated_scores_of, truncations_of
+from jaxeap.pipeline.storage.artifacts import read_tensors
 from jaxeap.pipeline.summary import print_summary
 
 ROLES = ("base", "tuned")
@@ -172,7 +172,7 @@ def stage_run(stage: Stage, config, finished: Path, folder: Path, console) -> St
 
 def test_scoring_goes_on_in_smaller_batches_and_counts_nothing_twice(finished, full_config, tmp_path, console, limited):
     limit, calls = limited
-    limit("jaxeap.pipeline.scoring.attribute", lambda model, batch, **_: batch.size)
+    limit("jaxeap.pipeline.scoring.score.attribute", lambda model, batch, **_: batch.size)
     attribute_selected(stage_run(ATTRIBUTE, full_config, finished, tmp_path, console))
     ids = selection_of(finished / "select").question_ids
     shards = sum(1 for path in tmp_path.rglob("*.safetensors"))
@@ -225,7 +225,7 @@ def test_circuits_are_run_in_smaller_batches(finished, full_config, tmp_path, co
         tokens = np.concatenate([(batch.tokens * batch.mask).sum(axis=1) for batch in batches]).astype(np.float32)
         return Faithfulness(tuple(circuits), tokens[None] + 1, tokens, tokens + 2, "loss", ablation)
 
-    name = "jaxeap.pipeline.circuit_faithfulness.faithfulness"
+    name = "jaxeap.pipeline.stages.circuit_faithfulness.faithfulness"
     monkeypatch.setattr(name, run_circuits)
     selection = selection_of(finished / "select")
     circuits = (Circuit.full(EdgeGraph.for_config(read_model_config(Path(full_config.base)))),)

@@ -8,8 +8,7 @@ import pytest
 from scipy import stats
 
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.artifacts import write_json
-from jaxeap.pipeline.scores import read_scores
+from jaxeap.pipeline.scoring.scores import read_scores
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages import STAGES
@@ -27,6 +26,7 @@ from jaxeap.pipeline.stages.correlates import (
 from jaxeap.pipeline.stages.grade import verdicts_of
 from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of
+from jaxeap.pipeline.storage.artifacts import write_json
 from jaxeap.tasks.grading import Verdict, write_verdicts
 from jaxeap.tasks.responses import Response, write_responses
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxeap.pipeline.scores import read_scores
+from jaxeap.pipeline.scoring.scores import read_scores
 from jaxeap.pipeline.stages.attribute import nodes_of
 from jaxeap.pipeline.stages.circuits import ShownCircuits, circuits_of, shown_circuits_of
 from jaxeap.pipeline.stages.contrast import edges_of

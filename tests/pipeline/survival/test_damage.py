@@ -40,7 +40,7 @@ def test_every_part_of_a_result_may_be_damaged(parted, whole, console, tmp_path,
     interrupted("jaxeap.pipeline.stages.respond._write_part", 3)
     damage("respond/base_parts/00000.jsonl", lambda path: flip(path, 40))
     damage("respond/base_parts/00001.jsonl", cut)
-    interrupted("jaxeap.pipeline.scoring.attribute", 12)
+    interrupted("jaxeap.pipeline.scoring.score.attribute", 12)
     cells = [
         workdir / "attribute" / name for name in ("base_on_base_text", "base_on_tuned_text", "tuned_on_tuned_text")
     ]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.disk import DiskFullError
 from jaxeap.pipeline.stage import read_manifest
-from jaxeap.pipeline.workdir import open_workdir
+from jaxeap.pipeline.storage.disk import DiskFullError
+from jaxeap.pipeline.storage.workdir import open_workdir
 from tests.pipeline.survival.killing import results, temporary_files
 
 

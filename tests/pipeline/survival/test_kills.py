@@ -20,9 +20,10 @@ import ml_collections
 import pytest
 import rich.console
 
-from jaxeap.pipeline import artifacts, run_pipeline, runner, workdir
-from jaxeap.pipeline.termination import Terminated, raising_on_sigterm
-from jaxeap.pipeline.workdir import LOCK, open_workdir
+from jaxeap.pipeline import run_pipeline, runner
+from jaxeap.pipeline.execution.termination import Terminated, raising_on_sigterm
+from jaxeap.pipeline.storage import artifacts, workdir
+from jaxeap.pipeline.storage.workdir import LOCK, open_workdir
 from tests.pipeline.conftest import run_uncollected
 from tests.pipeline.survival import killing
 from tests.pipeline.survival.killing import SMALL, parted_config, results, temporary_files

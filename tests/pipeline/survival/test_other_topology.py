@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxeap.pipeline import run_pipeline
-from jaxeap.pipeline.scores import iterate_scores
+from jaxeap.pipeline.scoring.scores import iterate_scores
 from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages import STAGES
 from tests.pipeline.test_runner import Interrupted, interrupt_at
@@ -26,7 +26,7 @@ def check(shape, config, console, tmp_path, monkeypatch) -> None:
     assert jax.device_count() == 8
     run_pipeline(config, tmp_path / "one", console)
     with monkeypatch.context() as patched:
-        interrupt_at(patched, "jaxeap.pipeline.scoring.attribute", 6)
+        interrupt_at(patched, "jaxeap.pipeline.scoring.score.attribute", 6)
         with pytest.raises(Interrupted):
             run_pipeline(config, tmp_path / "many", console)
     folder = tmp_path / "many" / "attribute"

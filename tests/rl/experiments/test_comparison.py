@@ -8,7 +8,7 @@ import pytest
 
 from jaxeap.metrics.bootstrap import percentile_interval
 from jaxeap.models.save import save_model
-from jaxeap.pipeline.artifacts import read_json
+from jaxeap.pipeline.storage.artifacts import read_json
 from jaxeap.rl.experiments.comparison import compare
 from jaxeap.rl.experiments.plan import Comparison, ModelRef
 from jaxeap.rl.experiments.settings import lab_config
