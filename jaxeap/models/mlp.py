@@ -28,25 +28,29 @@ def gated_neurons(
 ) -> jax.Array:
     """The feed-forward layer's neurons [B, T, F] before the down projection.
 
-    They are activation(gate(x)) * up(x), or activation(up(x)) where the layer has no gate.
+    They are activation(gate(x)) * up(x), or activation(up(x)) where the layer has no gate. The backward pass keeps both
+    projections and computes what is made of them again: it would keep five arrays of that size else, the most of all
+    that it keeps.
     """
 
     def projected(name: str) -> jax.Array:
         product = constrain(jnp.einsum("btd,df->btf", constrain(x, "read"), layer[name]), "neurons")
         return product + layer[f"{name}_bias"][None, None] if f"{name}_bias" in layer else product
 
-    gated = "gate" in layer
+    @functools.partial(jax.checkpoint, prevent_cse=False)  # Layers are a loop: there is nothing to be eliminated.
+    def activate(gate: jax.Array, up: jax.Array | None) -> jax.Array:
+        activated = ACTIVATIONS[activation](gate)
+        if propagation.linear_activation:
+            # Where the gate is exactly zero so is its activation, and any finite constant will do.
+            slope = jnp.where(gate == 0, 0.0, activated / jnp.where(gate == 0, 1.0, gate)).astype(gate.dtype)
+            activated = gate * jax.lax.stop_gradient(slope)
+        if up is None:
+            return activated
+        product = activated * up
+        return 0.5 * (product + jax.lax.stop_gradient(product)) if propagation.halved_products else product
+
     up = projected("up")
-    gate = projected("gate") if gated else up
-    activated = ACTIVATIONS[activation](gate)
-    if propagation.linear_activation:
-        # Where the gate is exactly zero so is its activation, and any finite constant will do.
-        slope = jnp.where(gate == 0, 0.0, activated / jnp.where(gate == 0, 1.0, gate)).astype(gate.dtype)
-        activated = gate * jax.lax.stop_gradient(slope)
-    if not gated:
-        return activated
-    product = activated * up
-    return 0.5 * (product + jax.lax.stop_gradient(product)) if propagation.halved_products else product
+    return activate(projected("gate"), up) if "gate" in layer else activate(up, None)
 
 
 def down_projection(layer: Mapping[str, jax.Array], config: ModelConfig) -> jax.Array:

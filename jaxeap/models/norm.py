@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxeap.models.config import ModelConfig, NormKind
 from jaxeap.models.propagation import GRADIENT, Propagation, constant_if
+
+ROOT = "inverse_root"
+KEPT = jax.checkpoint_policies.save_only_these_names(ROOT)
+"""What the backward pass keeps of a norm beside its input: one number for each position."""
 
 
 def inverse_root(
@@ -20,6 +26,7 @@ def inverse_root(
 ) -> jax.Array:
     """1 / sqrt(mean(x^2) + epsilon) over `axes`, which stay as 1, and over the parts on other devices; float32."""
     root = jax.lax.rsqrt(_mean(jnp.square(x.astype(jnp.float32)), axes, across) + epsilon)
+    root = checkpoint_name(root, ROOT)
     return constant_if(propagation.constant_norm, root)
 
 
@@ -48,9 +55,15 @@ def norm(
     """
     if name not in weights:
         return x
-    if config.norm == "layer":
-        return layer_norm(x, weights[name], weights[f"{name}_bias"], config.norm_epsilon, propagation, across)
-    return rms_norm(x, weights[name], config.norm_epsilon, propagation, config.norm, across)
+    bias = weights[f"{name}_bias"] if config.norm == "layer" else None
+
+    @functools.partial(jax.checkpoint, policy=KEPT, prevent_cse=False)
+    def normed(x: jax.Array, scale: jax.Array, bias: jax.Array | None) -> jax.Array:
+        if bias is not None:
+            return layer_norm(x, scale, bias, config.norm_epsilon, propagation, across)
+        return rms_norm(x, scale, config.norm_epsilon, propagation, config.norm, across)
+
+    return normed(x, weights[name], bias)
 
 
 def layer_norm(
