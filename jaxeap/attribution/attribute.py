@@ -29,6 +29,7 @@ from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.models.model import Decoder
 from jaxeap.parallel.mesh import entered, example_groups
+from jaxeap.parallel.sharding import put
 
 
 class Method(NamedTuple):
@@ -103,7 +104,10 @@ def attribute(
         chunk = automatic_chunk(graph, model.config, length, chunk_bytes, slices)
     settings = Settings(level, ablation, min(chunk, length), seed)
     with entered(mesh):
-        scores, loss, norm = function(model.weights, model.config, batch, reference, settings, options_class(**options))
+        laid_out = batch.on(mesh)
+        scores, loss, norm = function(
+            model.weights, model.config, laid_out, reference, settings, options_class(**options)
+        )
     if size < batch.size:
         scores, loss, norm = scores[:size], loss[:size], norm[:size]
     return AttributionResult(scores, loss, graph, method, ablation, seed, norm)
@@ -132,7 +136,8 @@ def summed_sources(model: Decoder, batch: Batch, over: MeanOver) -> tuple[Source
     filled = batch.filled(example_groups(model.mesh))
     real = filled.mask & (np.arange(filled.size) < batch.size)[:, None]
     with entered(model.mesh):
-        return _source_sums(model.weights, model.config, filled.tokens, real, over)
+        on_devices = (put(array, "tokens", model.mesh) for array in (filled.tokens, real))
+        return _source_sums(model.weights, model.config, *on_devices, over)
 
 
 _source_sums = functools.partial(jax.jit, static_argnums=(1, 4))(source_sums)

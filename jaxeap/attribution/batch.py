@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxeap.models.config import ModelConfig
+from jaxeap.parallel.sharding import put
 
 
 @jax.tree_util.register_dataclass
@@ -109,6 +111,10 @@ class Batch:
         if not missing:
             return self
         return jax.tree.map(lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]), self)
+
+    def on(self, mesh: Mesh | None) -> Batch:
+        """The batch on the devices of a mesh, each of which has its group's examples; itself where there is no mesh."""
+        return jax.tree.map(lambda a: put(a, "tokens" if a.ndim == 2 else "loss", mesh), self)
 
     def check_vocabulary(self, config: ModelConfig) -> None:
         """Raises ValueError where a token has no row in the embedding (indexing would silently take another's)."""

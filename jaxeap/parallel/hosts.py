@@ -104,9 +104,20 @@ def barrier(name: str, timeout: int = LATEST) -> None:
     Raises:
       HostError: some did not come; the message names them.
     """
+    if missing := absent("barrier", timeout):
+        raise HostError(f"{', '.join(map(described, missing))} did not come to {name} within {timeout} s")
+
+
+def absent(kind: str, timeout: int) -> list[int]:
+    """Waits for all hosts, and returns those that did not come in time, as every host that came finds them.
+
+    Args:
+      kind: of the place that they come to: each kind has its own count of how often a host came there.
+      timeout: seconds.
+    """
     if not several():
-        return
-    service, key = client(), _turn("barrier")
+        return []
+    service, key = client(), _turn(kind)
     service.key_value_set(f"{key}/{jax.process_index()}", "here")
     try:
         service.wait_at_barrier(key, 1000 * timeout)
@@ -114,8 +125,8 @@ def barrier(name: str, timeout: int = LATEST) -> None:
         if "DEADLINE_EXCEEDED" not in str(error):
             raise
         came = {int(place.rpartition("/")[2]) for place, _ in service.key_value_dir_get(key)}
-        missing = ", ".join(described(i) for i in range(jax.process_count()) if i not in came)
-        raise HostError(f"{missing} did not come to {name} within {timeout} s") from error
+        return [host for host in range(jax.process_count()) if host not in came]
+    return []
 
 
 def require_same(what: str, values: Mapping[str, Any]) -> None:

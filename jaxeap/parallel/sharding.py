@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import jax
+import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jaxeap.parallel.mesh import entered_mesh
@@ -142,6 +143,17 @@ def sharding_of(
     if mesh is None:
         return SingleDeviceSharding(jax.devices()[0])
     return NamedSharding(mesh, rules.partition(shape, axes, mesh))
+
+
+def put(array: np.ndarray, kind: str, mesh: Mesh | None) -> np.ndarray | jax.Array:
+    """An array that the host has, laid out over the mesh as its kind is; as it is where there is no mesh.
+
+    Each device is sent its own part alone, and each of several hosts sends only what its devices hold.
+    """
+    if mesh is None:
+        return array
+    where = sharding_of(array.shape, axes_of(kind, array.ndim), mesh)
+    return jax.make_array_from_callback(array.shape, where, lambda part: array[part])
 
 
 def axes_of(kind: str, ndim: int) -> tuple[str, ...]:

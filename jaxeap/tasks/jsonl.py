@@ -30,9 +30,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
             yield file
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Renames a complete file, once the disk has it: after a power cut, too, what has its final name is whole."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,19 +1,25 @@
 """What a process of test_hosts.py does: `python host_process.py TASK PROCESS PORT FOLDER`."""
 
+import io
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import jax
+import ml_collections
 import numpy as np
+import rich.console
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import jaxeap
 from jaxeap.parallel import hosts, launch
 from jaxeap.parallel.mesh import make_mesh
+from jaxeap.pipeline.execution import out_of_memory
+from jaxeap.pipeline.stage import StageRun
 from jaxeap.sampling.generate import generate
 
 ARRAY = np.arange(8 * 6 * 3, dtype=np.float32).reshape(8, 6, 3)
@@ -83,12 +89,39 @@ def model(folder: Path, over: str) -> None:
         (folder / "found.json").write_text(json.dumps(found))
 
 
+def portions(folder: Path, failing: Collection[int], patience: int) -> None:
+    """Scores in portions, on hosts of which some have no memory for more than two rows; all write what they did."""
+    decoder = jaxeap.load_model(folder / "model", mesh=make_mesh(*MESHES["data"]))
+    out_of_memory.AGREEING_SECONDS = patience
+    done: list[int] = []
+    scores: list[np.ndarray] = []
+
+    def work(portion: out_of_memory.Portion) -> None:
+        while (place := sum(done)) < len(SEQUENCES):
+            if portion.rows > 2 and jax.process_index() in failing:
+                jax.numpy.zeros((2**50,), jax.numpy.uint8).block_until_ready()  # More than any address space has.
+            rows = slice(place, place + portion.rows)
+            result = jaxeap.attribute(decoder, jaxeap.Batch.from_sequences(SEQUENCES[rows], COUNTED[rows]))
+            scores.append(hosts.to_hosts(result.scores))
+            done.append(len(scores[-1]))
+
+    console = rich.console.Console(file=io.StringIO())
+    run = StageRun(ml_collections.ConfigDict(), folder, {}, console)
+    out_of_memory.in_portions(run, "scoring", out_of_memory.Portion(4), work, remedy="")
+    found = {"done": done, "scores": np.concatenate(scores).tolist(), "said": console.file.getvalue()}
+    (folder / f"portions{jax.process_index()}.json").write_text(json.dumps(found))
+
+
 def main(task: str, process: int, port: int, folder: Path) -> None:
     with launch.joined(launch.Launch(f"127.0.0.1:{port}", 2, process, arrival=120, silence=3)):
         if task in MESHES:
             decisions(folder)
             arrays()
             model(folder, task)
+        elif task == "memory":
+            portions(folder, failing=(0, 1), patience=60)
+        elif task == "memory of one":
+            portions(folder, failing=(1,), patience=2)
         elif task == "killed" and process == int(folder.name):
             time.sleep(2)
             os.kill(os.getpid(), signal.SIGKILL)

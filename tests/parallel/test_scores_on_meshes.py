@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jaxeap
 from benchmarks.collectives import collectives, large_gathers
 from jaxeap.attribution.attribute import METHODS
+from jaxeap.attribution.batch import Batch
 from jaxeap.attribution.circuits import Circuit, faithfulness
 from jaxeap.attribution.divergence import head_of, predicting_residuals, token_divergences
 from jaxeap.attribution.graph import EdgeGraph
@@ -127,6 +128,20 @@ def test_a_gathered_weight_is_found():
         summed = jax.jit(jnp.matmul).lower(x, weight).compile().as_text()
     assert large_gathers(gathered, LARGEST_GATHER)
     assert not large_gathers(summed, LARGEST_GATHER)
+
+
+def test_each_group_of_devices_is_given_its_own_examples():
+    batch = Batch.from_sequences([[1, 2, 3]] * 3 + [[4, 5, 6, 7]], [(1, 3)] * 4)
+    mesh = make_mesh(2, 2, 2)
+    there = batch.on(mesh)
+    for name in ("tokens", "mask", "targets", "target_mask", "first"):
+        array = getattr(there, name)
+        assert array.sharding.spec[0] == "data"
+        for shard in array.addressable_shards:
+            rows = 0 if shard.device in mesh.devices[0] else 2
+            np.testing.assert_array_equal(shard.data, getattr(batch, name)[rows : rows + 2])
+    assert there.corrupted is None
+    assert batch.on(None).tokens is batch.tokens
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.storage.artifacts import read_json
 from tests.parallel.processes import Ended, Running, ended, flags, free_port, started
 from tests.pipeline.conftest import run_uncollected, small_config_with_controls
+from tests.pipeline.host_run import ROWS
 
 pytestmark = pytest.mark.slow  # Every process compiles for eight devices.
 
@@ -128,6 +129,16 @@ def test_a_run_of_which_one_host_was_killed_goes_on_to_the_same_result(victim, u
         again, whole = (scores_of(folder / "attribute", cell, ids) for folder in (workdir, uninterrupted))
         np.testing.assert_array_equal(again.scores, whole.scores)
     assert read_json(workdir / "metrics.json") == read_json(uninterrupted / "metrics.json")
+
+
+def test_hosts_that_run_out_of_memory_go_on_with_smaller_batches(uninterrupted, experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv(ROWS, "2")
+    first, _ = finished(experiment, tmp_path / "w")
+    assert "scoring edges: a device ran out of memory; going on with" in first.output
+    ids = selection_of(tmp_path / "w" / "select").question_ids
+    for cell in OWN_TEXT:
+        many, one = (scores_of(folder / "attribute", cell, ids) for folder in (tmp_path / "w", uninterrupted))
+        np.testing.assert_allclose(many.scores, one.scores, rtol=0, atol=3e-6 * np.abs(one.scores).max())
 
 
 def test_hosts_with_different_settings_are_refused(experiment, tmp_path):

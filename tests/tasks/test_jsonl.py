@@ -1,5 +1,6 @@
 """JSON-lines files: round trips, errors that name the line, and no half-written file."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise KeyboardInterrupt
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    path, forced = tmp_path / "rows.jsonl", []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        forced.append((os.fstat(descriptor).st_size, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    write_jsonl(path, [{"a": 1}])
+    assert forced == [(path.stat().st_size, False)]
 
 
 @pytest.mark.parametrize(

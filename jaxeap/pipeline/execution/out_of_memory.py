@@ -11,6 +11,7 @@ import jax
 
 from jaxeap.attribution.contraction import CHUNK_BYTES
 from jaxeap.models.model import Decoder
+from jaxeap.parallel import hosts
 from jaxeap.parallel.mesh import example_groups
 from jaxeap.pipeline.stage import StageRun
 
@@ -18,6 +19,8 @@ Result = TypeVar("Result")
 
 MARKS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY")
 """What XLA's errors say when an allocation failed, while a program was compiled, started or running."""
+AGREEING_SECONDS = 300
+"""Within which all hosts must have failed at the same place for them to go on together; more than a batch takes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +62,13 @@ def in_portions(
     *,
     remedy: str,
     least: Portion | None = None,
+    setting: str = "attribution.batch_size",
 ) -> Result:
     """`work` in the portion that is asked for, or in half of it, a quarter, ... where a device cannot hold that.
 
-    A portion that was found too large is not tried again by the same stage for the same kind of work.
+    A portion that was found too large is not tried again by the same stage for the same kind of work. Several hosts
+    walk the same programs, which need as much on each, so they run out of memory together, and go on together. Where
+    only some do, the others wait for them inside a program, and the run must end.
 
     Args:
       run: of the stage.
@@ -71,9 +77,11 @@ def in_portions(
       work: is called again after a failure, so it must go on from what it has kept on disk.
       remedy: what the user can change where not even the least portion fits.
       least: a single row and the chunk as it is, where None is given.
+      setting: that the rows come from.
 
     Raises:
-      ValueError: not even the least portion fits, or several processes would have to agree on a smaller one.
+      HostError: a device of this host ran out of memory, and those of another did not.
+      ValueError: not even the least portion fits.
     """
     least = least or Portion(1, asked.chunk_bytes)
     portion: Portion = run.portions.get(what, asked)
@@ -90,13 +98,27 @@ def in_portions(
         smaller = portion.halved(least)
         if smaller is None:
             raise ValueError(f"{what}: the device has no memory for {_least(portion)}; {remedy} ({said})")
-        if jax.process_count() > 1:
-            raise ValueError(
-                f"{what}: a device of process {jax.process_index()} has no memory for {portion.rows} rows at once, and "
-                f"processes cannot halve that each by itself; {remedy} ({said})"
-            )
+        _require_all_out_of_memory(what, portion, smaller, setting, remedy, said)
         run.say(f"{what}: a device ran out of memory; going on with {smaller.smaller_than(portion)}")
         portion = run.portions[what] = smaller
+
+
+def _require_all_out_of_memory(
+    what: str, portion: Portion, smaller: Portion, setting: str, remedy: str, said: str
+) -> None:
+    """Refuses to go on with less where another host goes on with as much.
+
+    Raises:
+      HostError: on the hosts that have failed; it ends the others too.
+    """
+    if not (others := hosts.absent("out of memory", AGREEING_SECONDS)):
+        return
+    if smaller.rows < portion.rows:
+        remedy = f"start again on all hosts with --config.{setting}={smaller.rows}, it goes on from here"
+    raise hosts.HostError(
+        f"{what}: a device of this host has no memory for {portion.rows} rows at once, and those of "
+        f"{', '.join(map(hosts.described, others))} had; {remedy} ({said})"
+    )
 
 
 def devices_of(model: Decoder) -> int:

@@ -57,6 +57,7 @@ def diverge(run: StageRun) -> None:
     head, config = _keep_residuals(run, asked)
     hosts.require_seen(lambda: sorted((run.folder / RESIDUALS).rglob(f"*{SUFFIX}")))
     found = _divergences(run, asked, head, config)
+    hosts.barrier("the end of the divergences")  # Every host reads the residual streams that the first then removes.
     if not hosts.is_first():
         return
     on_base = found["base"]

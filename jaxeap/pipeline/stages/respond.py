@@ -241,7 +241,7 @@ def _answer_rest(
 
     remedy = "lower --config.sampling.max_new_tokens, or cut the weights over more devices (--config.mesh.tensor)"
     try:
-        in_portions(run, "answering", Portion(rows), answer_rest, remedy=remedy)
+        in_portions(run, "answering", Portion(rows), answer_rest, remedy=remedy, setting="sampling.batch_size")
     except ValueError as error:
         raise ValueError(f"{role} model ({source}): {error}") from error
 

@@ -1,6 +1,6 @@
 """Files of a work directory: each is written under a temporary name and renamed, so it is there whole or not at all.
 
-A killed process leaves nothing half-written under a final name; a machine that loses power, or a failing disk, may. So
+A killed process, or a machine that loses power, leaves nothing half-written under a final name; a failing disk may. So
 a file of tensors holds a checksum of all that is in it, and whoever goes on from one that a run before left reads it
 with `intact_tensors`.
 """
@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from jaxeap.pipeline.storage.disk import room_wanted
-from jaxeap.tasks.jsonl import replacing
+from jaxeap.tasks.jsonl import put_in_place, replacing
 
 METADATA = "jaxeap"
 CHECKSUM = "sha256"
@@ -66,7 +66,7 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
         with room_wanted(path, sum(tensor.nbytes for tensor in contiguous.values())):
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(contiguous, temporary, metadata=header)
-            temporary.replace(path)
+            put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxeap.parallel import hosts
 from jaxeap.parallel.mesh import make_mesh
 from jaxeap.pipeline.execution.out_of_memory import Portion, devices_of, fewest_rows, in_portions, ran_out_of_memory
 from jaxeap.pipeline.settings import restricted
@@ -90,10 +91,25 @@ def test_other_errors_pass_and_nothing_is_tried_again(run):
     assert tried == [Portion(4)]
 
 
-def test_one_of_several_processes_does_not_halve_alone(run, monkeypatch):
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(ValueError, match="processes cannot halve that each by itself; lower it"):
-        in_portions(run, "scoring", Portion(4), lambda portion: allocate_too_much(), remedy="lower it")
+def test_one_of_several_hosts_does_not_halve_alone(run, monkeypatch):
+    """What two processes do is in tests/parallel/test_hosts.py."""
+    monkeypatch.setattr(hosts, "absent", lambda kind, timeout: [3])
+    monkeypatch.setattr(hosts, "described", lambda host: f"host {host} (pod-{host})")
+    tried = []
+
+    def work(portion: Portion) -> None:
+        tried.append(portion)
+        allocate_too_much()
+
+    expected = (
+        r"scoring: a device of this host has no memory for 4 rows at once, and those of host 3 \(pod-3\) had; start "
+        r"again on all hosts with --config.sampling.batch_size=2, it goes on from here \(RESOURCE_EXH"
+    )
+    with pytest.raises(hosts.HostError, match=expected):
+        in_portions(run, "scoring", Portion(4), work, remedy="", setting="sampling.batch_size")
+    with pytest.raises(hosts.HostError, match=r"had; buy more \(RES"):
+        in_portions(run, "patching", Portion(1, 1000), work, least=Portion(1, 10), remedy="buy more")
+    assert tried == [Portion(4), Portion(1, 1000)]
 
 
 def test_the_arrays_of_a_failed_attempt_are_gone_before_the_next(run):
