@@ -6,6 +6,7 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 TUNIX_VENV := .venv-tunix
+AHEAD_VENV := .venv-ahead
 INSTALLED := $(VENV)/.installed
 REQUIREMENTS := requirements.txt requirements/dev.txt
 # What the base model of the demo's pair was trained with: grpo, ppo, dpo or sft.
@@ -14,7 +15,7 @@ WORKDIR ?= workdirs/tiny_$(PAIR)
 # A worker a core; a file's tests stay together, for they share compiled programs.
 PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=loadfile
 
-.PHONY: help env demo test test-slow test-tunix pair pairs clean
+.PHONY: help env demo test test-slow test-tunix test-ahead pair pairs clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -38,6 +39,9 @@ test-slow: env  ## the tests that are too slow for every change
 test-tunix: $(TUNIX_VENV)/.installed  ## conversion from and to google-tunix, in an environment of its own (1.6 GB)
 	$(TUNIX_VENV)/bin/python -m pytest tests/models/tunix
 
+test-ahead: $(AHEAD_VENV)/.installed  ## 7B and 70B models compiled for TPUs and GPUs that are not here, in an environment of its own
+	$(AHEAD_VENV)/bin/python -m pytest tests/parallel/test_compile_ahead.py -m slow
+
 pair: env  ## train the shipped pair of models again from nothing
 	$(RUN) -m jaxeap.rl.build_pair
 
@@ -45,7 +49,7 @@ pairs: env  ## the same with models after PPO, DPO and more supervised fine-tuni
 	$(RUN) -m jaxeap.rl.build_pair --methods=grpo,ppo,dpo,sft_more
 
 clean:  ## remove the environment, builds and caches; results stay
-	rm -rf $(VENV) $(TUNIX_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TUNIX_VENV) $(AHEAD_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 IDENTITY := import sys; print(sys.base_prefix, sys.version)
@@ -71,4 +75,10 @@ $(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml $(REQUIREMENTS)
 $(TUNIX_VENV)/.installed: pyproject.toml requirements.txt requirements/tunix.txt
 	$(or $(PYTHON),python3) -m venv --clear $(TUNIX_VENV)
 	$(TUNIX_VENV)/bin/python -m pip install $(if $(CI),--quiet) --prefer-binary --no-compile --editable '.[tunix]' pytest hypothesis
+	@touch $@
+
+# libtpu is looked for by every program that imports JAX, so it has an environment of its own.
+$(AHEAD_VENV)/.installed: pyproject.toml requirements.txt requirements/ahead.txt
+	$(or $(PYTHON),python3) -m venv --clear $(AHEAD_VENV)
+	$(AHEAD_VENV)/bin/python -m pip install $(if $(CI),--quiet) --prefer-binary --no-compile --editable '.[ahead]' pytest hypothesis
 	@touch $@

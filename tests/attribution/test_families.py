@@ -57,13 +57,18 @@ CASES: dict[str, dict[str, Any]] = {
 LENGTHS, STARTS = (10, 7), (5, 3)
 
 
-QUICK = ("Gemma2", "GPT2", "GPTNeoX", "Mixtral")
-"""What is special about the others is special about these too, or is behind the taps; the slow tests take all."""
+def cases(*quick: str) -> pytest.MarkDecorator:
+    """All families, those that are not named in slow runs alone: what is theirs is tested with these, or behind taps."""
+    marked = [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+    return pytest.mark.parametrize("pair", marked, indirect=True)
 
 
-@pytest.fixture(
-    scope="module", params=[case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-)
+QUICK = cases("Gemma2", "GPT2", "GPTNeoX", "Mixtral")
+QUICKEST = cases("Gemma2", "GPT2")
+"""For tests that compile for long."""
+
+
+@pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Decoder]:
     config = getattr(transformers, f"{request.param}Config")(
         **({"vocab_size": SHAPE["vocab_size"]} if request.param == "GPT2" else SHAPE), **CASES[request.param]
@@ -91,6 +96,7 @@ def make_batch() -> Batch:
     )
 
 
+@QUICK
 def test_block_level_scores(pair: tuple[Any, Decoder]):
     theirs, ours = pair
     if ours.config.family == "gpt2":
@@ -103,6 +109,7 @@ def test_block_level_scores(pair: tuple[Any, Decoder]):
         assert_scores_close(scores[[row]], np.where(result.graph.mask, expected, 0.0)[None], 2e-5)
 
 
+@QUICKEST
 def test_head_level_scores_are_derivatives_of_exact_patching(pair: tuple[Any, Decoder]):
     """One source drawn for each destination; patching replaces nothing of the contraction's pull-backs."""
     weights, config, batch = pair[1].weights, pair[1].config, make_batch()
@@ -138,6 +145,7 @@ def test_head_level_scores_are_derivatives_of_exact_patching(pair: tuple[Any, De
     assert_scores_close(whole[:, kept], np.asarray(blocks.scores)[:, kept], 2e-5)
 
 
+@QUICK
 @pytest.mark.parametrize("level", ["block", "head"])
 def test_sources_add_up_to_what_every_destination_reads(pair: tuple[Any, Decoder], level: str):
     weights, config, batch = pair[1].weights, pair[1].config, make_batch()
@@ -154,6 +162,7 @@ def test_sources_add_up_to_what_every_destination_reads(pair: tuple[Any, Decoder
         np.testing.assert_allclose(total, read, rtol=0, atol=2e-6 * np.abs(read).max())
 
 
+@QUICKEST
 def test_exact_patching_agrees_with_a_run_through_the_taps(pair: tuple[Any, Decoder]):
     weights, config, batch = pair[1].weights, pair[1].config, make_batch()
     trace = jax.jit(run_trace, static_argnums=1)(weights, config, batch)
@@ -168,6 +177,7 @@ def test_exact_patching_agrees_with_a_run_through_the_taps(pair: tuple[Any, Deco
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
+@QUICK
 def test_a_constant_source_is_named_where_there_is_one(pair: tuple[Any, Decoder]):
     config = pair[1].config
     named = {level: jaxeap.EdgeGraph.for_config(config, level).constants for level in ("block", "head")}
@@ -179,6 +189,7 @@ def test_a_constant_source_is_named_where_there_is_one(pair: tuple[Any, Decoder]
         assert named == {"block": (), "head": ()}
 
 
+@QUICKEST
 def test_the_whole_circuit_is_the_model_and_the_empty_one_its_ablation(pair: tuple[Any, Decoder]):
     model, batch = pair[1], make_batch()
     mask = jnp.asarray(batch.mask)
@@ -194,6 +205,7 @@ def test_the_whole_circuit_is_the_model_and_the_empty_one_its_ablation(pair: tup
         np.testing.assert_allclose(empty, constants, rtol=0, atol=1e-5)
 
 
+@QUICK
 def test_neurons_add_up_to_their_layers(pair: tuple[Any, Decoder]):
     model, batch = pair[1], make_batch()
     neurons = attribute_neurons(model, batch)

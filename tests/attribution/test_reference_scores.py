@@ -11,6 +11,8 @@ from tests.attribution.numpy_graph import NumpyGraph
 from tests.attribution.reference_data import FAMILIES, REFERENCE_MODELS, ReferenceModel, load_reference
 
 SHARE = 2e-5
+MORE_OF_QWEN2 = ("qwen2_untied_3l", "qwen2_deep_6l")
+"""More layers of what another model has, which take long to compile; at block level they are in every run."""
 
 
 def test_no_reference_model_is_left_out(reference_dir: Path):
@@ -32,6 +34,11 @@ def test_block_level_scores_and_loss(reference: ReferenceModel):
     np.testing.assert_array_equal(result.graph.mask, reference.layer_array("real_edge_mask"))
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [pytest.param(name, marks=pytest.mark.slow) if name in MORE_OF_QWEN2 else name for name in REFERENCE_MODELS],
+    indirect=True,
+)
 @pytest.mark.parametrize("ablation, array", [("zero", "eap_zero"), ("corrupted", "eap_patch")])
 def test_head_level_scores(reference: ReferenceModel, ablation: str, array: str):
     if reference.model.config.post_norms:

@@ -118,7 +118,6 @@ def main(task: str, process: int, port: int, folder: Path) -> None:
             decisions(folder)
             arrays()
             model(folder, task)
-        elif task == "memory":
             portions(folder, failing=(0, 1), patience=60)
         elif task == "memory of one":
             portions(folder, failing=(1,), patience=2)

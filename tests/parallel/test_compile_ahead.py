@@ -47,6 +47,7 @@ def compiled(**asked: Any) -> dict[str, Any]:
     ]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1200, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
+    print(run.stdout)
     found = json.loads(run.stdout.splitlines()[-1])
     assert found["limit"] == "fits"
     return found

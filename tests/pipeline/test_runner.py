@@ -232,6 +232,7 @@ def test_damaged_result_is_made_again_to_the_same_bytes(config, console, tmp_pat
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_batch_sizes_change_no_result_and_cause_no_work(config, console, tmp_path, no_figures):
     run_pipeline(config, tmp_path / "w", console)
     config.sampling.batch_size = config.attribution.batch_size = 7

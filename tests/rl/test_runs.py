@@ -34,7 +34,7 @@ pytestmark = pytest.mark.standard_promotion
 
 QUIET = dict(say=lambda line: None)
 
-IN_EVERY_RUN = ("ppo", "dpo")
+IN_EVERY_RUN = ("dpo",)
 """Methods whose killed runs are resumed in the tests of every change: most state on policy, and off it."""
 SMALL = {
     "sft": SFTSettings(steps=6, batch_size=4),

@@ -75,7 +75,7 @@ def test_rules_conserve_relevance_across_the_whole_decoder(tiny_plain: TinyModel
     np.testing.assert_allclose(scores[:, 0].sum(axis=1), scores[:, :, -1].sum(axis=1), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [RULES[0], *(pytest.param(rule, marks=pytest.mark.slow) for rule in RULES[1:])])
 def test_padding_and_chunks_change_nothing(tiny: TinyModel, batch: Batch, rule: str):
     one = jaxeap.attribute(tiny.model, batch, method="relp", **{rule: True})
     other = jaxeap.attribute(tiny.model, batch, method="relp", chunk=3, **{rule: True})
