@@ -70,11 +70,14 @@ def attend_blocks(
             blocks = pool.at[layer, ids].get(mode="promise_in_bounds")
         return blocks.reshape(batch, chunk, *pool.shape[2:])
 
+    def products_of(keys: jax.Array) -> jax.Array:
+        return _products_by_sums(grouped, keys) if by_sums else _products(grouped, keys, cache.form.keys_by_channel)
+
     def visit(state: Any) -> Any:
         # Axes: b row, c block of the chunk, g key head, r query head of it, z slot, k channel.
         index, highest, total, summed = state
         keys, values = read(cache.key, index), read(cache.value, index)
-        products = scale * (_products_by_sums(grouped, keys) if by_sums else _products(grouped, keys))
+        products = scale * products_of(keys)
         if softcap is not None:
             products = softcap * jnp.tanh(products / softcap)
         distance = (lengths - 1 - index * span)[:, None, None] - within
@@ -106,14 +109,14 @@ def attend_blocks(
     return attended.reshape(batch, heads, width).astype(query.dtype)
 
 
-def _products(query: jax.Array, keys: jax.Array) -> jax.Array:
-    """Query [B, 1, G, R, K] times keys [B, C, G, K, Z]: [B, C, G, R, Z] float32."""
-    batch, chunk, groups, width, slots = keys.shape
+def _products(query: jax.Array, keys: jax.Array, by_channel: bool) -> jax.Array:
+    """Query [B, 1, G, R, K] times keys [B, C, G, Z, K], or [B, C, G, K, Z] by channel: [B, C, G, R, Z] float32."""
+    batch, chunk, groups, *matrix = keys.shape
     # Rows, blocks and key heads as one axis n, since products with a single batch axis are what is fast.
     query = jnp.broadcast_to(query, (batch, chunk, *query.shape[2:])).reshape(-1, *query.shape[3:])
-    keys = keys.reshape(-1, width, slots)
-    products = jnp.einsum("nrk,nkz->nrz", query, keys, preferred_element_type=jnp.float32)
-    return products.reshape(batch, chunk, groups, -1, slots)
+    axes = "nrk,nkz->nrz" if by_channel else "nrk,nzk->nrz"
+    products = jnp.einsum(axes, query, keys.reshape(-1, *matrix), preferred_element_type=jnp.float32)
+    return products.reshape(batch, chunk, groups, *products.shape[1:])
 
 
 def _products_by_sums(query: jax.Array, keys: jax.Array) -> jax.Array:

@@ -27,14 +27,10 @@ from jaxeap.sampling.options import SamplingOptions
 class PagedCache:
     """The pool.
 
-    Keys lie with the slots last and values with the channels last (but see `CacheForm`), so that both products of
-    attention are plain batched matrix products of what lies in memory. On a CPU that is ten times as fast as
-    [..., slots, heads, channels].
-
     Attributes:
-      key: [L, N, G, K, Z], rotated.
-      value: [L, N, G, Z, K], or as the key where `form.summed`.
-      form: how attention reads it.
+      key: [L, N, G, Z, K], or [L, N, G, K, Z] where `form.keys_by_channel`; rotated.
+      value: likewise, by `form.values_by_channel`.
+      form: how they lie, and how attention reads them.
       groups: of devices that share out rows and pool; more than 1 only where every row has its own blocks.
     """
 
@@ -49,13 +45,15 @@ class PagedCache:
 
         Over a mesh, heads lie where those of the weights lie, and blocks with their group.
         """
-        key = (config.num_layers, blocks, config.num_kv_heads, config.head_dim, slots)
-        form = cache_form(config)
-        value = key if form.summed else (*key[:3], slots, config.head_dim)
+        form, pool = cache_form(config), (config.num_layers, blocks, config.num_kv_heads)
         mesh = getattr(like.sharding, "mesh", None)
-        where = like.sharding if mesh is None else sharding_of(key, axes_of(_kind(groups), len(key)), mesh)
-        keys, values = (jnp.zeros(shape, like.dtype, device=where) for shape in (key, value))
-        return cls(keys, values, form, groups)
+
+        def zeros(by_channel: bool) -> jax.Array:
+            shape = (*pool, config.head_dim, slots) if by_channel else (*pool, slots, config.head_dim)
+            where = like.sharding if mesh is None else sharding_of(shape, axes_of(_kind(groups), len(shape)), mesh)
+            return jnp.zeros(shape, like.dtype, device=where)
+
+        return cls(zeros(form.keys_by_channel), zeros(form.values_by_channel), form, groups)
 
     @property
     def blocks(self) -> int:
@@ -65,7 +63,7 @@ class PagedCache:
     @property
     def slots(self) -> int:
         """Z."""
-        return self.key.shape[-1]
+        return self.key.shape[-1 if self.form.keys_by_channel else -2]
 
     @property
     def kind(self) -> str:
@@ -159,13 +157,13 @@ def put_tokens(
     else:
         blocks = jnp.take_along_axis(table, (positions // slots)[:, None], axis=1)[:, 0]
     blocks, within = jnp.where(live, blocks, cache.blocks), positions % slots
-    key, value = new
-    if cache.form.summed:
-        values = cache.value.at[layer, blocks, :, :, within].set(value, mode="drop")
-    else:
-        values = cache.value.at[layer, blocks, :, within].set(value, mode="drop")
-    keys = cache.key.at[layer, blocks, :, :, within].set(key, mode="drop")
-    return dataclasses.replace(cache, key=keys, value=values)
+
+    def put(pool: jax.Array, token: jax.Array, by_channel: bool) -> jax.Array:
+        place = pool.at[layer, blocks, :, :, within] if by_channel else pool.at[layer, blocks, :, within]
+        return place.set(token, mode="drop")
+
+    key = put(cache.key, new[0], cache.form.keys_by_channel)
+    return dataclasses.replace(cache, key=key, value=put(cache.value, new[1], cache.form.values_by_channel))
 
 
 def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: jax.Array) -> PagedCache:
@@ -180,18 +178,17 @@ def put_prompts(cache: PagedCache, blocks: jax.Array, keys: jax.Array, values: j
     count = blocks.shape[1]
     padding = count * cache.slots - keys.shape[2]
 
-    def in_blocks(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    def in_blocks(x: jax.Array, by_channel: bool) -> jax.Array:
         x = jnp.pad(x, ((0, 0), (0, 0), (0, padding), (0, 0), (0, 0)))
         layers, prompts, _, heads, width = x.shape
         x = x.reshape(layers, prompts * count, cache.slots, heads, width)
-        return x.transpose(axes)
+        return x.transpose((0, 1, 3, 4, 2) if by_channel else (0, 1, 3, 2, 4))
 
-    ids, slots_last = blocks.reshape(-1), (0, 1, 3, 4, 2)
-    value_axes = slots_last if cache.form.summed else (0, 1, 3, 2, 4)
+    ids = blocks.reshape(-1)
     return dataclasses.replace(
         cache,
-        key=cache.key.at[:, ids].set(in_blocks(keys, slots_last), mode="drop"),
-        value=cache.value.at[:, ids].set(in_blocks(values, value_axes), mode="drop"),
+        key=cache.key.at[:, ids].set(in_blocks(keys, cache.form.keys_by_channel), mode="drop"),
+        value=cache.value.at[:, ids].set(in_blocks(values, cache.form.values_by_channel), mode="drop"),
     )
 
 

@@ -58,7 +58,7 @@ LENGTHS, STARTS = (10, 7), (5, 3)
 
 
 def cases(*quick: str) -> pytest.MarkDecorator:
-    """All families, those that are not named in slow runs alone: what is theirs is tested with these, or behind taps."""
+    """All families, those that are not named in slow runs alone: what is theirs is in these too, or behind taps."""
     marked = [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
     return pytest.mark.parametrize("pair", marked, indirect=True)
 

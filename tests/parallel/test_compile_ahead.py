@@ -74,7 +74,7 @@ def test_bytes_of_a_device_that_scores_are_as_planned(devices, mesh, shape, dtyp
 
 @pytest.mark.parametrize(("devices", "mesh", "program"), ANSWERED)
 def test_bytes_of_a_device_that_answers_are_as_planned(devices, mesh, program):
-    """Weights and cache are given, and the cache is given back in its place."""
+    """Weights and cache are given, and the cache is given back in its place: no copy of it is made on the way."""
     found = compiled(devices=devices, mesh=mesh, program=program, rows=32, length=320, answer=2048)
     assert found["arguments"] == pytest.approx(found["planned_weights"], rel=0.01)
-    assert found["working"] < found["planned_working"] + 0.15 * found["planned_weights"]
+    assert found["working"] < 1.15 * found["planned_working"]

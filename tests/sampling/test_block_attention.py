@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 
 from jaxeap.sampling.block_attention import attend_blocks
-from jaxeap.sampling.cache_form import ACCELERATOR, CPU_SMALL, CacheForm
+from jaxeap.sampling.cache_form import ACCELERATOR, CPU, CPU_SMALL, CacheForm
 from jaxeap.sampling.paged_cache import PagedCache
 
 LAYERS, BLOCKS, GROUPS, WIDTH, SLOTS, HEADS = 2, 9, 2, 4, 4, 6
@@ -23,13 +23,16 @@ RESERVED = np.array([[0, 3, 6], [1, 4, 7], [2, 5, 8]], np.int32)
 
 
 forms = pytest.mark.parametrize(
-    "form", [CPU_SMALL, ACCELERATOR._replace(slots_at_once=2 * SLOTS)], ids=["sums", "matrix products"]
+    "form",
+    [CPU_SMALL, *(form._replace(slots_at_once=2 * SLOTS) for form in (CPU, ACCELERATOR))],
+    ids=["sums", "keys by channel", "by slots"],
 )
 attending = jax.jit(attend_blocks, static_argnames=("scale", "softcap"))
 
 
 def cache(form: CacheForm, keys=KEYS, values=VALUES) -> PagedCache:
-    return PagedCache(jnp.asarray(keys), jnp.asarray(values if form.summed else values.swapaxes(3, 4)), form)
+    by_channel = (keys, form.keys_by_channel), (values, form.values_by_channel)
+    return PagedCache(*(jnp.asarray(pool if as_is else pool.swapaxes(3, 4)) for pool, as_is in by_channel), form)
 
 
 def attend(form: CacheForm, table=TABLE, lengths=LENGTHS, window=None, softcap=None, order=IN_PLACE, keys=KEYS):

@@ -12,6 +12,8 @@ from jaxeap.models.model import Decoder
 from jaxeap.models.parameters import nest, parameter_specs
 from jaxeap.parallel.mesh import make_mesh
 from jaxeap.parallel.sharding import sharding_of
+from jaxeap.sampling import paged_cache
+from jaxeap.sampling.cache_form import ACCELERATOR
 from jaxeap.sampling.generate import answers
 from jaxeap.sampling.options import SamplingOptions
 from tests.models.tiny_configs import CONFIGS
@@ -48,6 +50,12 @@ def test_families_equal_naive_decoding(family: str) -> None:
     expected = [naive(model, prompt) for prompt in PROMPTS]
     assert written(model) == expected
     assert len({tuple(answer) for answer in expected}) > 2, "answers that are all alike would show nothing"
+
+
+@pytest.mark.parametrize("pool", [{}, {"cache_tokens": 48}], ids=["blocks of their own", "a pool"])
+def test_the_form_of_an_accelerator(model: Decoder, monkeypatch: pytest.MonkeyPatch, pool: dict[str, int]) -> None:
+    monkeypatch.setattr(paged_cache, "cache_form", lambda config: ACCELERATOR)
+    assert written(model, **pool) == [naive(model, prompt) for prompt in PROMPTS]
 
 
 def test_one_row_and_one_block(model: Decoder) -> None:

@@ -23,13 +23,17 @@ CACHE = PagedCache(
 )
 
 
-@pytest.mark.parametrize("form", [CPU_SMALL, ACCELERATOR], ids=["sums", "matrix products"])
+@pytest.mark.parametrize("form", [CPU_SMALL, CPU, ACCELERATOR], ids=["sums", "keys by channel", "by slots"])
 def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else(form: CacheForm) -> None:
-    def turned(value: jax.Array) -> jax.Array:
-        """Values with the slots last as the form has them, and back."""
-        return value if form.summed else value.swapaxes(3, 4)
+    def turned(pool: jax.Array, by_channel: bool) -> jax.Array:
+        """Keys or values with the slots last as the form has them, and back."""
+        return pool if by_channel else pool.swapaxes(3, 4)
 
-    cache = PagedCache(CACHE.key, turned(CACHE.value), form)
+    def by_channel(cache: PagedCache) -> tuple[jax.Array, jax.Array]:
+        return turned(cache.key, form.keys_by_channel), turned(cache.value, form.values_by_channel)
+
+    cache = PagedCache(turned(CACHE.key, form.keys_by_channel), turned(CACHE.value, form.values_by_channel), form)
+    assert cache.slots == SLOTS
     key, value = rng.normal(size=(2, 3, GROUPS, WIDTH)).astype(np.float32)
     positions, live = np.array([10, 5, 2], np.int32), np.array([True, True, False])
     for table, places in [(TABLE, [(5, 2), (8, 1)]), (None, [(6, 2), (4, 1)])]:
@@ -37,8 +41,8 @@ def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else(form: CacheForm
         expected_key, expected_value = np.array(CACHE.key), np.array(CACHE.value)
         for row, (block, slot) in enumerate(places):
             expected_key[1, block, :, :, slot], expected_value[1, block, :, :, slot] = key[row], value[row]
-        np.testing.assert_array_equal(found.key, expected_key)
-        np.testing.assert_array_equal(turned(found.value), expected_value)
+        for pool, expected in zip(by_channel(found), (expected_key, expected_value), strict=True):
+            np.testing.assert_array_equal(pool, expected)
 
     keys, values = rng.normal(size=(2, LAYERS, 2, 6, GROUPS, WIDTH)).astype(np.float32)
     found = put_prompts(cache, np.array([[4, 6], [0, BLOCKS]], np.int32), keys, values)
@@ -48,8 +52,8 @@ def test_tokens_and_prompts_come_to_their_slots_and_nowhere_else(form: CacheForm
             expected_key[:, block, :, :, slot] = keys[:, prompt, token]
             expected_value[:, block, :, :, slot] = values[:, prompt, token]
     expected_key[:, 6, :, :, 2:], expected_value[:, 6, :, :, 2:] = 0, 0
-    np.testing.assert_array_equal(found.key, expected_key)
-    np.testing.assert_array_equal(turned(found.value), expected_value)
+    for pool, expected in zip(by_channel(found), (expected_key, expected_value), strict=True):
+        np.testing.assert_array_equal(pool, expected)
 
 
 def test_blocks_come_back_from_the_host_to_the_bit() -> None:
