@@ -19,6 +19,7 @@ from jaxeap.pipeline.scoring.texts import Target, Texts, resampled
 from jaxeap.pipeline.settings import restricted
 from jaxeap.pipeline.stage import StageRun
 from jaxeap.pipeline.stages.attribute import ATTRIBUTE, Cell, cells_of
+from tests.attribution.closeness import assert_scores_close
 
 TEXTS = Texts(
     ("a", "b", "c"), ((1, 2, 3, 4, 9), (5, 6, 7), (1, 2, 8, 4)), ((2, 4), (1, 3), (2, 4))
@@ -115,7 +116,7 @@ def assert_scored_as(folder: Path, texts: Texts, model, **arguments) -> None:
     """The first three, which the pipeline may have had in other batches."""
     expected = jaxeap.attribute(model, texts.batch([0, 1, 2]), **arguments)
     found = read_scores(folder, texts.ids[:3])
-    np.testing.assert_allclose(found.scores, expected.scores, atol=2e-6)
+    assert_scores_close(found.scores, np.asarray(expected.scores), 2e-6)
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
     np.testing.assert_allclose(found.gradient_norm, expected.gradient_norm, rtol=1e-5)
     assert np.abs(found.scores).max() > 1e-4
