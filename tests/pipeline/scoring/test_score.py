@@ -132,7 +132,7 @@ def test_mean_ablation_is_the_librarys_over_the_texts_that_are_scored(scored, co
     stored = read_mean(folder, config.attribution)
     for name in ("embedding", "heads", "attention", "mlp"):
         np.testing.assert_allclose(getattr(stored, name), getattr(reference, name), atol=1e-6)
-    assert_scored_as(folder, texts, model, reference=reference, steps=2, method="eap_ig_inputs", ablation="mean")
+    assert_scored_as(folder, texts, model, reference=stored, steps=2, method="eap_ig_inputs", ablation="mean")
 
 
 def test_a_mean_goes_on_where_it_was_interrupted(scored, monkeypatch):
