@@ -37,6 +37,7 @@ import rich
 from rich.table import Table
 
 from benchmarks.measure import ratios_to, times
+from benchmarks.shapes import QWEN_7B
 from benchmarks.workloads import Shape, workloads
 from jaxeap.attribution.attribute import attribute
 from jaxeap.attribution.batch import Batch
@@ -68,12 +69,12 @@ class LargeShape(Shape):
 
     batch: int = 8
     length: int = 512
-    layers: int = 28
-    heads: int = 28
-    kv_heads: int = 4
-    head_dim: int = 128
-    mlp_dim: int = 18944
-    vocabulary: int = 152064
+    layers: int = QWEN_7B.num_layers
+    heads: int = QWEN_7B.num_heads
+    kv_heads: int = QWEN_7B.num_kv_heads
+    head_dim: int = QWEN_7B.head_dim
+    mlp_dim: int = QWEN_7B.mlp_dim
+    vocabulary: int = QWEN_7B.vocab_size
     counted: int = 64
 
     def config(self) -> ModelConfig:

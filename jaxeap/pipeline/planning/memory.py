@@ -14,10 +14,10 @@ from jax.extend.core import ClosedJaxpr
 
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.attribution.batch import Batch
-from jaxeap.attribution.contraction import automatic_chunk
+from jaxeap.attribution.contraction import automatic_chunk, contract
 from jaxeap.attribution.destinations import Destinations
 from jaxeap.attribution.graph import EdgeGraph, Level
-from jaxeap.attribution.interventions import Ablation
+from jaxeap.attribution.interventions import Ablation, Deltas
 from jaxeap.attribution.settings import Settings
 from jaxeap.attribution.sources import Sources
 from jaxeap.attribution.trace import run_trace
@@ -128,6 +128,22 @@ def scoring_memory(scoring: Scoring) -> Memory:
     working = max(0, peak_bytes(program) - captures - scores)
     parts = {"captures and gradients": captures, "activations": working, "scores": scores}
     return Memory(parts, flops(program), flops(program, precise=True))
+
+
+@functools.cache
+def contraction_bytes(scoring: Scoring) -> int:
+    """While captures and gradients, which are there already and not counted, are made into scores; these included."""
+    config, level, graph = scoring.config, scoring.level, EdgeGraph.for_config(scoring.config, scoring.level)
+
+    def given(weights: Weights, batch: Batch) -> tuple[Deltas, Destinations]:
+        trace = run_trace(weights, config, batch, level=level)
+        return Deltas(Sources.of(trace.captures), None), Destinations.of(trace)
+
+    def scores(weights: Weights, deltas: Deltas, destinations: Destinations) -> jax.Array:
+        return contract(weights, config, graph, deltas, destinations, scoring_chunk(config, level, scoring.length))
+
+    weights = scoring.weights
+    return peak_bytes(traced(scores, weights, *jax.eval_shape(given, weights, scoring.batch)))
 
 
 @functools.cache
