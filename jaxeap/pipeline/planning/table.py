@@ -10,8 +10,9 @@ import rich.console
 from rich import box
 from rich.table import Table
 
+from jaxeap.pipeline.planning.fitting import GB
 from jaxeap.pipeline.planning.memory import Memory
-from jaxeap.pipeline.planning.plan import GB, USABLE, Plan
+from jaxeap.pipeline.planning.plan import USABLE, Plan
 
 NOT_COUNTED = (
     "of both models' own texts alone: without cross-text scores, audit, bands, correlates, circuits and the null pair"

@@ -11,7 +11,8 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.parallel.automatic import weight_bytes
 from jaxeap.pipeline import default_config
 from jaxeap.pipeline.planning import plan_run, print_plan, print_short_plan
-from jaxeap.pipeline.planning.plan import GB, USABLE
+from jaxeap.pipeline.planning.fitting import GB
+from jaxeap.pipeline.planning.plan import USABLE
 from jaxeap.tasks.questions import Question, write_questions
 
 
