@@ -83,7 +83,9 @@ def choose_mesh(
     least = max(data, 1) * max(fsdp, 1) * max(tensor, 1)
     if least > devices:
         asked = " x ".join(str(size or 1) for size in given)
-        raise ValueError(f"a mesh of {asked} needs {least} devices, there are {devices}")
+        raise ValueError(
+            f"a mesh of {asked} needs {least} devices, there are {devices}; lower config.mesh.data, .fsdp or .tensor"
+        )
     most = devices // max(data, 1)
     groups = [*_groups(config, most, fsdp, tensor)] or [(max(fsdp, 1), max(tensor, 1))]
     fits = [group for group in groups if weight_bytes(config, dtype, *group) <= WEIGHTS_SHARE * usable]

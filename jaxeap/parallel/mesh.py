@@ -26,7 +26,10 @@ def make_mesh(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
     """
     wanted, devices = data * fsdp * tensor, jax.devices()
     if wanted > len(devices):
-        raise ValueError(f"a mesh of {data} x {fsdp} x {tensor} needs {wanted} devices, there are {len(devices)}")
+        raise ValueError(
+            f"a mesh of {data} x {fsdp} x {tensor} needs {wanted} devices, there are {len(devices)} "
+            f"({devices[0].device_kind}); lower config.mesh.data, .fsdp or .tensor"
+        )
     return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=devices[:wanted])
 
 

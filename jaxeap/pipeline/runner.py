@@ -102,7 +102,7 @@ def run_pipeline(
     asked = config
     hosts.on_first(lambda: with_local_models(asked) and None)  # What it downloads the others may find there.
     config = with_local_models(asked)
-    _require_work_for_every_host(config)
+    _require_mesh(config)
     with room_wanted(Path(workdir)), open_workdir(workdir) as folder, swept(folder, [s.name for s in STAGES]):
         if config.controls.null_tuned:
             config.controls.null_run = str(_run_null_pair(config, folder, console, siblings))
@@ -128,18 +128,18 @@ def run_pipeline(
     return outcomes
 
 
-def _require_work_for_every_host(config: ml_collections.ConfigDict) -> None:
-    """Refuses a mesh that leaves out a host, or that hosts have chosen differently.
+def _require_mesh(config: ml_collections.ConfigDict) -> None:
+    """Refuses a mesh for which devices are missing, that leaves out a host, or that hosts have chosen differently.
 
     Raises:
       HostError: the hosts would not agree.
-      ValueError: a host has no device in the mesh.
+      ValueError: there are too few devices, or a host has none in the mesh.
     """
+    mesh = mesh_of(config)
     if not hosts.several():
         return
     sizes = mesh_sizes(config)
     hosts.require_same("mesh", dict(zip(("data", "fsdp", "tensor"), sizes[:3], strict=True)))
-    mesh = mesh_of(config)
     at_work = {0} if mesh is None else {device.process_index for device in mesh.devices.flat}
     if idle := [str(host) for host in range(jax.process_count()) if host not in at_work]:
         raise ValueError(

@@ -12,13 +12,16 @@ from jaxeap.pipeline.stages.respond import responses_of
 from jaxeap.pipeline.stages.select import selection_of
 
 
-def test_one_device_is_no_mesh(config):
+def test_one_device_is_no_mesh_and_too_many_are_refused_at_once(config, tmp_path, console):
     assert mesh_of(config) is None
     config.mesh.fsdp, config.mesh.tensor = 2, 4
     assert dict(mesh_of(config).shape) == {"data": 1, "fsdp": 2, "tensor": 4}
     config.mesh.tensor = 8
-    with pytest.raises(ValueError, match="a mesh of 1 x 2 x 8 needs 16 devices, there are 8"):
+    with pytest.raises(ValueError, match=r"a mesh of 1 x 2 x 8 needs 16 devices, there are 8 \(cpu\); lower config"):
         mesh_of(config)
+    with pytest.raises(ValueError, match="needs 16 devices"):
+        run_pipeline(config, tmp_path / "w", console)
+    assert not (tmp_path / "w").exists(), "nothing was begun"
 
 
 def test_weights_are_cut_over_the_mesh(config):
