@@ -91,4 +91,11 @@ def _log_probabilities(head: Weights, config: ModelConfig, residuals: jax.Array,
 
 @jax.jit
 def _divergence(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
-    return replicated(jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1))
+    """sum p (log p - log q), as sum p (d + exp(-d) - 1) with d = log p - log q: both sum to 1, so it is the same.
+
+    No term is below 0, so that small divergences are no differences of large terms, and a rounding of d counts d times.
+    """
+    p, difference = jnp.exp(log_p), log_p - log_q
+    near = p * (difference + jnp.expm1(-difference))
+    far = p * difference + jnp.exp(log_q) - p  # Where exp(-d) might be too large for a number.
+    return replicated(jnp.sum(jnp.where(jnp.abs(difference) < 1, near, far), axis=-1))

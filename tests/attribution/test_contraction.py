@@ -70,7 +70,7 @@ def test_pairs_that_are_no_edge_score_exactly_zero(tiny: TinyModel, trace: Trace
     mask = EdgeGraph.for_config(tiny.model.config, "head").mask
     found = run_contraction(tiny, trace, "head", 11)
     assert not found[:, ~mask].any()
-    assert (found[:, mask] != 0).all()
+    assert (found[:, mask] != 0)[np.abs(expected[:, mask]) > 1e-6].all()
 
 
 def random_destinations(config: ModelConfig, batch: int, length: int) -> Destinations:

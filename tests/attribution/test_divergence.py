@@ -45,7 +45,18 @@ def test_divergence_of_whole_distributions(
         for row in range(batch.size)
         for place in batch.first[row] - 1 + np.arange(batch.target_mask[row].sum())
     ]
-    np.testing.assert_allclose(measured(tiny.model, other, batch), expected, rtol=2e-4, atol=1e-7)
+    np.testing.assert_allclose(measured(tiny.model, other, batch), expected, rtol=2e-5, atol=1e-9)
+
+
+def test_small_and_large_divergences_keep_their_digits():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4, 50)) * np.array([[1.0], [5.0], [1.0], [1.0]])
+    changes = rng.normal(size=(4, 50)) * np.array([[1e-3], [1e-3], [1.0], [100.0]])  # The last: q of 0 in float32.
+    p, q = (log_softmax(each, axis=-1).astype(np.float32) for each in (logits, logits + changes))
+    wide_p, wide_q = (log_softmax(each.astype(np.float64), axis=-1) for each in (p, q))
+    expected = np.sum(np.exp(wide_p) * (wide_p - wide_q), axis=-1)
+    assert expected[0] < 2e-6 and expected[3] > 50
+    np.testing.assert_allclose(divergence._divergence(p, q), expected, rtol=1e-3)
 
 
 def test_a_model_and_itself_are_exactly_0_apart(tiny: TinyModel, tiny_plain: TinyModel, batch: Batch):
