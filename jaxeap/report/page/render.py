@@ -31,6 +31,8 @@ SCRIPTS = (
     "edges",
     "heat_maps",
     "block_maps",
+    "circuit_layout",
+    "circuit_graphs",
     "circuits",
     "edge_details",
     "plots",
