@@ -4,6 +4,8 @@ settings    every setting with its default; `default_config`
 validation  which values cannot be run
 runner      walks the stages: reuses, continues, repairs or makes each; `run_pipeline`
 stage       what a stage is, and the manifest in its folder
+link        finished stages taken over from other work directories
+provenance  what a run was made of, by hashes
 stages/     respond, grade, select, attribute, ..., contrast, controls, report
 planning/   what a run takes, before any weight is read
 inputs/     questions, prompts, the two models

@@ -21,8 +21,10 @@ from jaxeap.pipeline.execution.compilation_cache import use_compilation_cache
 from jaxeap.pipeline.execution.environment import source_hash
 from jaxeap.pipeline.inputs.model_source import with_local_models
 from jaxeap.pipeline.inputs.pair import mesh_of, mesh_sizes, sources_of
+from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.null_pair import FOLDER as NULL_PAIR
 from jaxeap.pipeline.null_pair import null_config
+from jaxeap.pipeline.provenance import RUN_MANIFEST, write_run_manifest
 from jaxeap.pipeline.settings import flat, restricted
 from jaxeap.pipeline.stage import (
     Manifest,
@@ -38,8 +40,6 @@ from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.storage.artifacts import files_below, read_json, write_json
 from jaxeap.pipeline.storage.disk import room_wanted
 from jaxeap.pipeline.storage.fingerprint import KnownHashes, model_identity, questions_identity, run_identity
-from jaxeap.pipeline.storage.link import link_finished
-from jaxeap.pipeline.storage.provenance import RUN_MANIFEST, write_run_manifest
 from jaxeap.pipeline.storage.workdir import open_workdir, supersede, swept
 from jaxeap.pipeline.validation import validate
 from jaxeap.tasks.selection import EmptySelectionError

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxeap.pipeline.execution.environment import environment
+from jaxeap.pipeline.provenance import hashes_of
 from jaxeap.pipeline.scoring.scores import iterate_scores
 from jaxeap.pipeline.stage import StageRun, read_manifest
 from jaxeap.pipeline.stages.attribute import GRAPH, Cell, nodes_of
@@ -21,7 +22,6 @@ from jaxeap.pipeline.stages.respond import questions_of
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.stages.weights import weights_of
 from jaxeap.pipeline.storage.artifacts import read_json
-from jaxeap.pipeline.storage.provenance import hashes_of
 from jaxeap.report.page import Content, Models, Questions, ScoredEdges
 from jaxeap.report.table import notes
 

@@ -4,6 +4,4 @@ artifacts    files that are there whole or not at all
 disk         a full one, said in one line
 workdir      the lock, and where superseded results go
 fingerprint  what a result depends on, as one hash
-provenance   what a run was made of, by hashes
-link         finished stages of other work directories
 """

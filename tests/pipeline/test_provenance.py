@@ -7,11 +7,11 @@ import pytest
 import rich.console
 
 from jaxeap.pipeline import run_pipeline
+from jaxeap.pipeline.provenance import hashes_of, write_run_manifest
 from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.storage.artifacts import read_json
 from jaxeap.pipeline.storage.fingerprint import model_identity
-from jaxeap.pipeline.storage.provenance import hashes_of, write_run_manifest
 from tests.pipeline.test_runner import Interrupted, interrupt_at
 
 

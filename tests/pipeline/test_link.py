@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxeap.pipeline.link import link_finished
 from jaxeap.pipeline.stage import Manifest, completed, read_manifest, write_manifest
-from jaxeap.pipeline.storage.link import link_finished
 
 MANIFEST = Manifest("respond", 1, {"alpha": 1}, {})
 
