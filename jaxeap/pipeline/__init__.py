@@ -13,7 +13,7 @@ scoring/    edge scores of one model on a list of texts
 execution/  batches, memory that runs out, rates, signals
 storage/    the work directory: whole files, checksums, the lock
 grid        many runs as one; `compare` sets finished ones side by side
-null_pair   a control's own run, and `beyond_null_pair` what changed more than it
+null_pair   a control's own run
 summary     what a run says at its end
 """
 

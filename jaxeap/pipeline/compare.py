@@ -10,12 +10,12 @@ from typing import Any
 import rich.console
 
 from jaxeap.metrics.change_difference import RunStatistics, change_differences
-from jaxeap.pipeline.run_statistics import run_statistics
 from jaxeap.pipeline.runner import CONFIG
 from jaxeap.pipeline.settings import within
 from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages import STAGES
 from jaxeap.pipeline.stages.contrast import contrast_of
+from jaxeap.pipeline.stages.run_statistics import run_statistics
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.pipeline.storage.artifacts import read_json, write_json
 from jaxeap.pipeline.storage.workdir import MARKER

@@ -29,7 +29,6 @@ from jaxeap.metrics.entries import BoolArray, FloatArray
 from jaxeap.metrics.paired import largest_magnitudes
 from jaxeap.metrics.stream import ScoreStream
 from jaxeap.metrics.weighting import weighted_mean
-from jaxeap.pipeline.beyond_null_pair import beyond_null_pair
 from jaxeap.pipeline.inputs.pair import ROLES
 from jaxeap.pipeline.scoring.score_stream import stream_of
 from jaxeap.pipeline.settings import SCORING, flat, within
@@ -44,6 +43,7 @@ from jaxeap.pipeline.stages.attribute import (
     nodes_of,
 )
 from jaxeap.pipeline.stages.audit import audit_of
+from jaxeap.pipeline.stages.beyond_null_pair import beyond_null_pair
 from jaxeap.pipeline.stages.contrast import METRICS, contrast_of, metrics_of
 from jaxeap.pipeline.stages.divergence import divergences_of
 from jaxeap.pipeline.stages.select import selection_of

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from jaxeap.pipeline.beyond_null_pair import beyond_null_pair
 from jaxeap.pipeline.stages.attribute import OWN_TEXT
+from jaxeap.pipeline.stages.beyond_null_pair import beyond_null_pair
 from jaxeap.pipeline.stages.contrast import contrast_of
 from jaxeap.pipeline.stages.select import selection_of
 

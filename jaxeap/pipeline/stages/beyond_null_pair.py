@@ -8,9 +8,9 @@ from typing import Any
 
 from jaxeap.metrics import MetricOptions
 from jaxeap.metrics.change_difference import RunStatistics, change_differences
-from jaxeap.pipeline.run_statistics import run_statistics
 from jaxeap.pipeline.stage import read_manifest
 from jaxeap.pipeline.stages.attribute import ATTRIBUTE, OWN_TEXT
+from jaxeap.pipeline.stages.run_statistics import run_statistics
 from jaxeap.pipeline.stages.select import selection_of
 from jaxeap.tasks.selection import Selection
 
