@@ -107,7 +107,7 @@ def test_scoring_takes_what_xla_says_for_other_sizes(level, rows, length, width)
 def test_scoring_a_7b_model_takes_what_xla_says(monkeypatch):
     monkeypatch.setitem(globals(), "SHAPE", QWEN_7B)
     planned, compiled = planned_and_compiled("block", rows=8, length=512, width=64)
-    assert compiled > 60e9
+    assert compiled > 30e9
     assert abs(planned / compiled - 1) < 0.05
 
 
