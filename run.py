@@ -186,7 +186,9 @@ def message_for_user(error: Exception) -> str | None:
     if isinstance(error, hosts.HostError):
         return str(error)
     if isinstance(error, OSError):
-        return str(error) if error.errno is None else f"{error.filename}: {(error.strerror or str(error)).lower()}"
+        if error.errno is None or error.filename is None:
+            return str(error)
+        return f"{error.filename}: {(error.strerror or str(error)).lower()}"
     if isinstance(error, ValueError) and _is_own(frames[-1]) and (frames[-1].line or "").startswith("raise"):
         return str(error)
     if isinstance(error, AttributeError | KeyError) and Path(ml_collections.__file__).parent in _parents(frames[-1]):

@@ -1,5 +1,6 @@
 """run.py as a user meets it: what it prints, its exit status, and which errors keep their traceback."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import Decoder
 from jaxeap.models.rope import RopeConfig
 from jaxeap.models.save import save_model
+from jaxeap.pipeline.storage.disk import DiskFullError
 from jaxeap.pipeline.storage.workdir import open_workdir
 from jaxeap.tasks.questions import Question, write_questions
 from jaxeap.tasks.tokenizer import arithmetic_tokenizer
@@ -162,6 +164,9 @@ def test_what_a_flag_takes_is_said_in_one_line(run, capsys, monkeypatch, argumen
 
 def test_errors_of_the_operating_system_name_the_file(run):
     assert run.message_for_user(NotADirectoryError(20, "Not a directory", "a/b")) == "a/b: not a directory"
+    full = DiskFullError("no room in /Runs/A: 68 KiB are free")
+    full.errno = errno.ENOSPC
+    assert run.message_for_user(full) == "no room in /Runs/A: 68 KiB are free"
 
 
 def test_missing_config_file_is_named(run, capsys):

@@ -26,7 +26,8 @@ def raising_on_sigterm() -> Iterator[None]:
 
     A device's computation or a compilation that is under way comes to its end first. To be entered in the main thread.
     Python discards what is raised in a callback of its own (JAX has one in the garbage collector), in a finaliser and
-    the like, and tells `sys.unraisablehook` alone: SIGTERM is then sent again, until it has been raised to some effect.
+    the like, and tells `sys.unraisablehook` alone: SIGTERM, or SIGINT after a Ctrl-C, is then sent again, until it has
+    been raised to some effect.
     """
     came_at: list[float] = []
     ended = threading.Event()
@@ -37,14 +38,15 @@ def raising_on_sigterm() -> Iterator[None]:
         came_at.append(time.monotonic())
         raise Terminated
 
-    def send_again() -> None:
+    def send_again(number: int) -> None:
         if not ended.wait(SECONDS_TO_ANOTHER_TRY):
             came_at.clear()
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     def discarded(unraisable: sys.UnraisableHookArgs) -> None:
-        if isinstance(unraisable.exc_value, Terminated):
-            threading.Thread(target=send_again, daemon=True).start()
+        if isinstance(unraisable.exc_value, Terminated | KeyboardInterrupt):
+            number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+            threading.Thread(target=send_again, args=(number,), daemon=True).start()
         else:
             hook_before(unraisable)
 
