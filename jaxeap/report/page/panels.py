@@ -64,7 +64,8 @@ def _edges(content: Content) -> Panel:
         "edges became stronger, blue ones weaker, dots mark edges whose interval leaves 0 out, and pale cells are "
         "those whose interval holds 0.",
         "Of a hundred edges without any change about five have an interval that leaves 0 out by chance; the choice "
-        "“false discovery rate” allows for that. The colour scale is logarithmic, so that pale is not small.",
+        "“false discovery rate” allows for that. The colour scale is linear up to the typical size "
+        "and logarithmic above it, so that a few large edges do not hide the rest.",
         None, missing="No map of edges: the run has no contrast/edges.safetensors.",
     )  # fmt: skip
     if content.edges is None:
