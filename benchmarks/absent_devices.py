@@ -64,13 +64,11 @@ def prepare(devices: str) -> None:
     jax.config.update("jax_platforms", "cpu")
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # Who has no TPU has no server that knows of it.
     os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # Nor can two programs want the same one.
-    platform, _, count = devices.partition(":")
-    flags = [os.environ.get("XLA_FLAGS", "")]
-    if platform == "cpu":
-        flags.append(f"--xla_force_host_platform_device_count={count}")
-    if platform_of(devices) == "gpu":
-        flags.append("--xla_gpu_autotune_level=0")  # There is none to try kernels on.
-    os.environ["XLA_FLAGS"] = " ".join(flags)
+    flags = {
+        "cpu": f"--xla_force_host_platform_device_count={devices.partition(':')[2]}",
+        "gpu": "--xla_gpu_autotune_level=0",  # There is none to try kernels on.
+    }
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags.get(platform_of(devices), '')}".strip()
 
 
 def absent_mesh(devices: str, sizes: tuple[int, int, int]) -> Mesh:

@@ -32,10 +32,10 @@ from benchmarks.shapes import SHAPES
 from jaxeap.attribution.attribute import METHODS
 from jaxeap.models.config import ModelConfig
 from jaxeap.models.model import weight_shardings
-from jaxeap.models.parameters import abstract_weights
 from jaxeap.parallel.automatic import MeshSizes, weight_bytes
 from jaxeap.parallel.mesh import entered
 from jaxeap.parallel.sharding import axes_of, sharding_of
+from jaxeap.pipeline.execution.out_of_memory import ran_out_of_memory
 from jaxeap.pipeline.planning.answering import DONATED, Program, decode_program, prefill_program
 from jaxeap.pipeline.planning.memory import Scoring
 from jaxeap.pipeline.planning.on_mesh import part_of_shape, scoring_memory_on
@@ -45,7 +45,6 @@ from jaxeap.sampling.options import SamplingOptions
 from jaxeap.sampling.paged_cache import cache_groups, cache_layout
 
 PROGRAMS = ("scoring", "prefill", "decode")
-TOO_LARGE = "RESOURCE_EXHAUSTED"
 
 
 class Ahead(NamedTuple):
@@ -89,7 +88,7 @@ def answering_ahead(
     whole, part = program(config, rows), program(part_of_shape(config, sizes), rows // groups)
     cache = dataclasses.replace(whole.cache, groups=groups)
     where = sharding_of(cache.key.shape, axes_of(cache.kind, cache.key.ndim), mesh)
-    weights = _laid_out(abstract_weights(config, whole.weights["embedding"].dtype), weight_shardings(config, mesh))
+    weights = _laid_out(whole.weights, weight_shardings(config, mesh))
     cache = _laid_out(cache, jax.tree.map(lambda _: where, cache))
     with entered(mesh):
         lowered = dataclasses.replace(whole, weights=weights, cache=cache).lowered()
@@ -104,7 +103,7 @@ def compiled(ahead: Ahead) -> dict[str, Any]:
     try:
         program = ahead.lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        if TOO_LARGE not in str(error):
+        if not ran_out_of_memory(error):
             raise
         return planned | {"limit": str(error).partition("\n")[0], "seconds": time.perf_counter() - begun}
     seconds = time.perf_counter() - begun

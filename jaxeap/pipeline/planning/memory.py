@@ -98,10 +98,9 @@ class Scoring:
           batch: of the sizes.
           slices: devices over which the contraction's width is cut.
         """
-        level, ablation = self.level, "zero" if self.ablation == "mean" else self.ablation
-        chunk = automatic_chunk(EdgeGraph.for_config(self.config, level), self.config, self.length, slices=slices)
+        ablation = "zero" if self.ablation == "mean" else self.ablation
         options = METHODS[self.method].options() if self.options is None else self.options
-        settings = Settings(level, ablation, min(self.length, chunk))
+        settings = Settings(self.level, ablation, scoring_chunk(self.config, self.level, self.length, slices))
         return function(weights, self.config, batch, None, settings, options)
 
     def traced(self) -> ClosedJaxpr:
@@ -152,9 +151,9 @@ def scoring_flops(scoring: Scoring) -> int | None:
     return None if scoring.method in NOT_TRACED else flops(scoring.traced())
 
 
-def scoring_chunk(config: ModelConfig, level: Level, length: int) -> int:
-    """Positions of an example that are expanded at once."""
-    return min(length, automatic_chunk(EdgeGraph.for_config(config, level), config, length))
+def scoring_chunk(config: ModelConfig, level: Level, length: int, slices: int = 1) -> int:
+    """Positions of an example that are expanded at once, by each of `slices` devices that cut the width."""
+    return min(length, automatic_chunk(EdgeGraph.for_config(config, level), config, length, slices=slices))
 
 
 def chunk_bytes(config: ModelConfig, level: Level, length: int) -> int:
